@@ -1,0 +1,14 @@
+//! Framebuffers, damage and the picture codecs.
+//!
+//! Pure: pixels in, bytes out and back. Capturing and presenting are leaves elsewhere that implement or use
+//! what is defined here.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod capture;
+pub mod codec;
+mod framebuffer;
+mod region;
+
+pub use framebuffer::{BYTES_PER_PIXEL, Framebuffer};
+pub use region::Region;

@@ -1,0 +1,200 @@
+//! What host and viewer say to each other, end to end, inside the session's QUIC connection.
+//!
+//! The viewer opens one bidirectional *control* stream. It starts with the handshake (see
+//! `docs/PROTOCOL.md`): frames of `u16be length` + bytes, a Noise handshake between the identity keys whose
+//! payloads are [`AuthRequest`] and [`AuthReply`]. After it the same framing carries [`ViewerMessage`] one
+//! way and [`HostMessage`] the other. The host opens the picture and the cursor stream, the viewer the
+//! input stream; the first byte of each of those is its [`StreamKind`].
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{geometry::Size, picture::UpdateNumber};
+
+/// Longest frame of the control stream in bytes.
+pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
+
+/// First byte of a unidirectional stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Host → viewer: [`crate::picture`].
+    Picture,
+    /// Host → viewer: `u32be length` + [`crate::picture::CursorUpdate`], repeated.
+    Cursor,
+    /// Viewer → host: `u16be length` + [`crate::input::InputEvent`], repeated.
+    Input,
+}
+
+impl StreamKind {
+    /// Its byte.
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Picture => 1,
+            Self::Cursor => 2,
+            Self::Input => 3,
+        }
+    }
+
+    /// The kind of this byte.
+    pub fn parse(byte: u8) -> Option<Self> {
+        [Self::Picture, Self::Cursor, Self::Input].into_iter().find(|kind| kind.byte() == byte)
+    }
+
+    /// QUIC send priority: higher goes first, so that a picture never delays a key.
+    pub const fn priority(self) -> i32 {
+        match self {
+            Self::Input => 40,
+            Self::Cursor => 30,
+            Self::Picture => 10,
+        }
+    }
+}
+
+/// Priority of the control stream, between input and cursor.
+pub const CONTROL_PRIORITY: i32 = 35;
+
+/// Viewer → host, in the Noise handshake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthRequest {
+    /// [`crate::limits::PROTOCOL_VERSION`] of the viewer.
+    pub version: u16,
+    /// What the viewer calls itself.
+    pub name: String,
+    /// Whether it wants to look only.
+    pub view_only: bool,
+    /// How it means to be let in.
+    pub proof: ProofRequest,
+}
+
+/// How a viewer means to be let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProofRequest {
+    /// Knows a secret: OPAQUE's first message (RFC 9807, KE1).
+    Secret {
+        /// Which secret.
+        kind: SecretKind,
+        /// KE1.
+        ke1: Vec<u8>,
+    },
+    /// Was let in before and lost the connection: the token of [`Terms`].
+    Resume([u8; 32]),
+}
+
+/// Which of a host's secrets a viewer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SecretKind {
+    /// The one-time code.
+    Code,
+    /// The unattended password.
+    Password,
+}
+
+/// Host → viewer: answer to [`AuthRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthReply {
+    /// OPAQUE's second message (KE2); the viewer answers with [`AuthFinish`].
+    Challenge(Vec<u8>),
+    /// The resume token is good.
+    Resumed,
+    /// No.
+    Refused(AuthRefusal),
+}
+
+/// Viewer → host: the proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthFinish {
+    /// OPAQUE's third message (KE3).
+    Proof(Vec<u8>),
+    /// The host's answer does not fit the secret that the viewer has: it was wrong.
+    WrongSecret,
+}
+
+/// Why a host lets a viewer not in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthRefusal {
+    /// Wrong code or password.
+    WrongSecret,
+    /// The host has no secret of this kind.
+    NoSuchSecret,
+    /// Too many attempts; seconds until the next is allowed.
+    TooMany(u16),
+    /// The host's user said no, or did not answer.
+    Declined,
+    /// Resume tokens are good for some minutes only.
+    ResumeExpired,
+    /// The viewer speaks another version; the host's is given.
+    WrongVersion(u16),
+    /// The host serves as many viewers as it can.
+    Full,
+    /// The host cannot show its screen: no display, or no permission.
+    NoScreen,
+}
+
+/// What a viewer may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Permission {
+    /// Look only.
+    View,
+    /// Look, point and type.
+    Control,
+}
+
+/// What both agreed on when a session starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What the viewer may do.
+    pub permission: Permission,
+    /// What the host calls itself.
+    pub host_name: String,
+    /// Size of the host's screen.
+    pub screen: Size,
+    /// Lets the same viewer in again after a lost connection.
+    pub resume: [u8; 32],
+}
+
+/// Viewer → host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerMessage {
+    /// The proof, right after the handshake.
+    Auth(AuthFinish),
+    /// Addresses where the viewer may be reached directly. Starts a punching round; the host answers with
+    /// its own.
+    Candidates(Vec<SocketAddr>),
+    /// This update is decoded.
+    Ack(UpdateNumber),
+    /// Whether the picture is wanted: not while the window is hidden.
+    Watching(bool),
+    /// Goodbye.
+    Leave,
+}
+
+/// Host → viewer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostMessage {
+    /// The proof is good and the host's user is being asked.
+    Asking,
+    /// Come in.
+    Accepted(Terms),
+    /// No.
+    Refused(AuthRefusal),
+    /// Addresses where the host may be reached directly.
+    Candidates(Vec<SocketAddr>),
+    /// What the viewer may do has changed.
+    Permission(Permission),
+    /// The session is over.
+    Ended(EndReason),
+}
+
+/// Why a host ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// The host's user pressed the button.
+    ByHost,
+    /// The host program stops.
+    HostStops,
+    /// The host can show its screen no longer.
+    ScreenLost,
+    /// The viewer broke the protocol.
+    Protocol,
+}
