@@ -1,0 +1,219 @@
+//! What the window may know of the engine, and what it may ask of it.
+//!
+//! The engine publishes snapshots; views read them and never call the engine. Both directions are closed
+//! enums, so a new state or wish makes the compiler list every place that must know it.
+
+use std::time::{Duration, Instant};
+
+use tagio_wire::{Fingerprint, PeerId, Point, Size, input::InputEvent, session::Permission};
+use zeroize::Zeroizing;
+
+/// Names a viewer of this host for as long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ViewerId(pub u64);
+
+/// How a session's packets travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// From peer to peer.
+    Direct,
+    /// Through the relay.
+    Relay,
+}
+
+/// How it stands with the relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelayState {
+    /// None is wanted: a host that waits for direct viewers only.
+    Off,
+    /// The first or next attempt is under way.
+    Connecting,
+    /// The ID is registered.
+    Online,
+    /// It did not work; the next attempt follows by itself.
+    Offline {
+        /// A sentence: what is wrong and what to do.
+        problem: String,
+        /// When the next attempt starts.
+        retry_at: Instant,
+    },
+}
+
+/// A host at a glance.
+#[derive(Clone, Debug)]
+pub struct HostStatus {
+    /// The relay.
+    pub relay: RelayState,
+    /// The own ID, once the relay gave it (kept when the relay is away).
+    pub id: Option<PeerId>,
+    /// The one-time code, `abcd-efgh`.
+    pub code: String,
+    /// Whether an unattended password is set.
+    pub has_password: bool,
+    /// Viewers that proved a secret and wait for the user's answer, oldest first.
+    pub asking: Vec<AskingViewer>,
+    /// Viewers that see the screen now, oldest first.
+    pub viewers: Vec<ConnectedViewer>,
+    /// A sentence, when the screen cannot be shown.
+    pub screen_problem: Option<String>,
+}
+
+/// A viewer that waits for the user's answer.
+#[derive(Clone, Debug)]
+pub struct AskingViewer {
+    /// To answer it.
+    pub viewer: ViewerId,
+    /// What it calls itself.
+    pub name: String,
+    /// Of its key.
+    pub fingerprint: Fingerprint,
+    /// Four words that both screens show.
+    pub phrase: String,
+    /// Whether it asks to look only.
+    pub view_only: bool,
+    /// Whether this key was let in before.
+    pub known: bool,
+    /// When the answer becomes "no" by itself.
+    pub until: Instant,
+}
+
+/// A viewer that sees the screen.
+#[derive(Clone, Debug)]
+pub struct ConnectedViewer {
+    /// To end it.
+    pub viewer: ViewerId,
+    /// What it calls itself.
+    pub name: String,
+    /// Of its key.
+    pub fingerprint: Fingerprint,
+    /// Four words that both screens show.
+    pub phrase: String,
+    /// What it may do.
+    pub permission: Permission,
+    /// How its packets travel.
+    pub path: PathKind,
+    /// Since when.
+    pub since: Instant,
+}
+
+/// What the window may ask of a host.
+#[derive(Clone, Debug)]
+pub enum HostCommand {
+    /// A new one-time code, now.
+    RenewCode,
+    /// Answer to an [`AskingViewer`].
+    Answer {
+        /// Who.
+        viewer: ViewerId,
+        /// Let in with this permission; `None` is no.
+        permission: Option<Permission>,
+    },
+    /// Change what a connected viewer may do.
+    Permit {
+        /// Who.
+        viewer: ViewerId,
+        /// What.
+        permission: Permission,
+    },
+    /// End one session at once.
+    End(ViewerId),
+    /// End all sessions at once.
+    EndAll,
+    /// The settings on disk have changed.
+    ReloadSettings,
+}
+
+/// A viewer's session at a glance.
+#[derive(Clone, Debug)]
+pub struct ViewerStatus {
+    /// Where it stands.
+    pub phase: ViewerPhase,
+    /// How packets travel, while live.
+    pub path: Option<PathKind>,
+    /// Round trip of the path in use.
+    pub rtt: Option<Duration>,
+    /// Picture updates in the last second.
+    pub fps: u32,
+    /// Size of the host's screen; zero before the first picture.
+    pub screen: Size,
+    /// What the host calls itself.
+    pub host_name: String,
+    /// Of the host's key, once known.
+    pub fingerprint: Option<Fingerprint>,
+    /// Four words that both screens show, once known.
+    pub phrase: Option<String>,
+    /// What the host allows.
+    pub permission: Permission,
+}
+
+/// Where a viewer's session stands.
+#[derive(Clone, Debug)]
+pub enum ViewerPhase {
+    /// On the way to the first picture.
+    Connecting(ConnectStep),
+    /// The user has to type the code or password.
+    NeedsSecret {
+        /// A sentence, when the last one was refused.
+        problem: Option<String>,
+    },
+    /// The host's user is being asked.
+    Asking,
+    /// The picture is live.
+    Live,
+    /// The connection is lost and is being made again; the last frame stays.
+    Reconnecting {
+        /// Since when.
+        since: Instant,
+    },
+    /// Over.
+    Ended(Ending),
+}
+
+/// The stage of connecting, so that a wait can say what it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectStep {
+    /// To the relay, or to the host's address.
+    Reaching,
+    /// The relay tells the host.
+    Calling,
+    /// Keys and secret.
+    Proving,
+    /// Let in; the first picture is under way.
+    Picture,
+}
+
+/// How a viewer's session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// One word for scripts: `left`, `ended-by-host`, `offline`, …
+    pub code: &'static str,
+    /// A sentence for people.
+    pub reason: String,
+    /// What to do next.
+    pub advice: String,
+    /// Whether trying again may help.
+    pub may_retry: bool,
+    /// The host's key is not the pinned one: offers to forget the pin, with a warning.
+    pub key_changed: bool,
+}
+
+/// What the window may ask of a viewer's session.
+#[derive(Clone, Debug)]
+pub enum ViewerCommand {
+    /// The code or password that was asked for.
+    Secret(Zeroizing<String>),
+    /// Something reliable: a button, the wheel, a key, text.
+    Input(InputEvent),
+    /// The pointer is here now; only the newest counts.
+    Move(Point),
+    /// Lets go of every held key and button, as when the window loses the focus.
+    ReleaseAll,
+    /// Whether anybody can see the picture.
+    Watching(bool),
+    /// Try again after an ending.
+    Retry,
+    /// Trust the host's new key from now on, and try again.
+    ForgetPin,
+    /// Leave.
+    Leave,
+}

@@ -1,0 +1,3 @@
+//! TagIO's desktop client: share a screen, control one, with or without a window.
+
+pub mod engine;
