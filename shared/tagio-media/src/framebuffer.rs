@@ -2,8 +2,7 @@
 
 use tagio_wire::{Rect, Size};
 
-/// Bytes of one pixel: blue, green, red, and one that is ignored.
-pub const BYTES_PER_PIXEL: usize = 4;
+use crate::pixels::{self, BYTES_PER_PIXEL, RGB_BYTES, Span};
 
 /// Pixels in rows without padding, BGRX, as X11 and Windows hand them out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,21 +46,25 @@ impl Framebuffer {
 
     /// The bytes of each row of `rect`, from the top. `rect` must fit.
     pub fn rows(&self, rect: Rect) -> impl Iterator<Item = &[u8]> {
-        let (start, len) = (rect.x as usize * BYTES_PER_PIXEL, rect.width as usize * BYTES_PER_PIXEL);
-        let (from, to) = (rect.y as usize * self.stride(), rect.bottom() as usize * self.stride());
-        self.pixels[from..to].chunks_exact(self.stride().max(1)).map(move |row| &row[start..start + len])
+        Span::new(rect, self.size.width, BYTES_PER_PIXEL).rows(&self.pixels)
     }
 
     /// Like [`Self::rows`], to be written.
     pub fn rows_mut(&mut self, rect: Rect) -> impl Iterator<Item = &mut [u8]> {
-        let stride = self.stride();
-        let (start, len) = (rect.x as usize * BYTES_PER_PIXEL, rect.width as usize * BYTES_PER_PIXEL);
-        let (from, to) = (rect.y as usize * stride, rect.bottom() as usize * stride);
-        self.pixels[from..to].chunks_exact_mut(stride.max(1)).map(move |row| &mut row[start..start + len])
+        Span::new(rect, self.size.width, BYTES_PER_PIXEL).rows_mut(&mut self.pixels)
+    }
+
+    /// Copies the pixels of `rect` from the same place of `other`. `rect` must fit both.
+    pub fn copy_rect_from(&mut self, other: &Self, rect: Rect) {
+        for (to, from) in self.rows_mut(rect).zip(other.rows(rect)) {
+            to.copy_from_slice(from);
+        }
     }
 
     /// Rows of 3-byte RGB of the whole screen, as picture files want them.
     pub fn to_rgb(&self) -> Vec<u8> {
-        self.pixels.chunks_exact(BYTES_PER_PIXEL).flat_map(|p| [p[2], p[1], p[0]]).collect()
+        let mut rgb = vec![0; self.size.area() as usize * RGB_BYTES];
+        pixels::rgb_from_bgrx(&mut rgb, &self.pixels);
+        rgb
     }
 }

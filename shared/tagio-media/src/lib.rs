@@ -8,7 +8,9 @@
 pub mod capture;
 pub mod codec;
 mod framebuffer;
+mod pixels;
 mod region;
 
-pub use framebuffer::{BYTES_PER_PIXEL, Framebuffer};
+pub use framebuffer::Framebuffer;
+pub use pixels::BYTES_PER_PIXEL;
 pub use region::Region;

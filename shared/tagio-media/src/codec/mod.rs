@@ -1,6 +1,11 @@
 //! The seam behind which picture codecs live: one encoder per viewer, one decoder per session.
 
-use tagio_wire::picture::{UpdateHeader, UpdateNumber};
+pub mod bands;
+
+use tagio_wire::{
+    Size,
+    picture::{UpdateHeader, UpdateNumber},
+};
 use thiserror::Error;
 
 use crate::{Framebuffer, Region};
@@ -17,6 +22,9 @@ pub struct EncodedUpdate {
 /// Why an update could not be encoded.
 #[derive(Debug, Error)]
 pub enum EncodeError {
+    /// The screen is larger than a viewer accepts.
+    #[error("a screen of {} x {} pixels is larger than a viewer accepts", .0.width, .0.height)]
+    TooLarge(Size),
     /// The codec library refused.
     #[error("{codec} encoder failed: {reason}")]
     Library {
@@ -47,16 +55,25 @@ pub enum PictureError {
 pub trait VideoEncoder: Send {
     /// Encodes `damage` of `screen`. `None` where the viewer already has those very pixels.
     ///
-    /// A screen of another size than before starts the viewer's picture anew, in black.
+    /// A screen of another size than before starts the viewer's picture anew, in black; that is an update
+    /// even where all of it is black. What does not fit into one update is kept for the next call: see
+    /// [`Self::is_behind`].
     fn encode(
         &mut self,
         number: UpdateNumber,
         screen: &Framebuffer,
         damage: &Region,
     ) -> Result<Option<EncodedUpdate>, EncodeError>;
+
+    /// Whether damage is left that found no room in the last update: call again when the link has room, if
+    /// need be with no new damage.
+    fn is_behind(&self) -> bool {
+        false
+    }
 }
 
-/// Turns updates back into pixels.
+/// Turns updates back into pixels. Updates must come in the order in which they were encoded, all of them,
+/// with the picture that the last one left.
 pub trait VideoDecoder: Send {
     /// Applies an update to `picture` and returns what changed in it.
     fn decode(

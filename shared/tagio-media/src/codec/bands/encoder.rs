@@ -1,0 +1,215 @@
+//! The host's half: damage to bands, against what one viewer was sent.
+
+use tagio_wire::{
+    Rect, Size, limits,
+    picture::{Band, Codec, UpdateHeader, UpdateNumber},
+};
+use zstd_safe::{CCtx, CParameter, SafeResult};
+
+use super::{BAND_BYTES_MAX, changes::find_changes, plane::RgbPlane, prefix_rect, rgb_len};
+use crate::{
+    Framebuffer, Region,
+    codec::{EncodeError, EncodedUpdate, VideoEncoder},
+    pixels::RGB_BYTES,
+};
+
+/// zstd finds matches as far back as 2 to this power bytes. More than the largest band with its prefix on the
+/// widest screen; zstd lowers it by itself where less will do.
+const WINDOW_LOG: u32 = 25;
+
+/// Bounds of the match table: 2 to this power entries of 4 bytes. The small one keeps a typed letter cheap
+/// (the table is cleared for each band), the large one fits the processor's second-level cache.
+const HASH_LOGS: std::ops::RangeInclusive<u32> = 10..=17;
+
+/// How a viewer's encoder works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BandOptions {
+    /// zstd's level. 1 is made for this; 3 saves a tenth more on a slow link at twice the time.
+    pub level: i32,
+    /// An update ends after the band that reaches this many bytes; the rest comes with the next one.
+    pub update_bytes_max: usize,
+}
+
+impl Default for BandOptions {
+    fn default() -> Self {
+        Self { level: 1, update_bytes_max: limits::UPDATE_BYTES_MAX }
+    }
+}
+
+/// Encodes one viewer's picture as [`Codec::ZstdPrefix`].
+#[derive(Default)]
+pub struct BandEncoder {
+    options: BandOptions,
+    /// What the viewer has once all updates so far have arrived.
+    ///
+    /// INVARIANT: changes only by whole updates that were returned; the decoder's picture equals it.
+    sent: RgbPlane,
+    /// Whether `sent` is still all black, so that it is no use as a prefix.
+    sent_is_black: bool,
+    /// Damage that found no room in earlier updates.
+    unsent: Region,
+    /// The screen's pixels where there is damage; anything elsewhere.
+    fresh: RgbPlane,
+    changed: Vec<Rect>,
+    bands: Vec<Band>,
+    payload: Vec<u8>,
+    zstd: Compressor,
+}
+
+impl BandEncoder {
+    /// An encoder for a viewer that has no picture yet.
+    pub fn new(options: BandOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Starts a black picture of `size` at the viewer.
+    fn start(&mut self, size: Size) {
+        self.sent.reset(size);
+        self.fresh.reset(size);
+        self.sent_is_black = true;
+        self.unsent = Region::whole(size);
+    }
+
+    /// Fills `changed` with what the viewer lacks of `unsent`.
+    fn find_changed(&mut self, screen: &Framebuffer) {
+        self.changed.clear();
+        for &rect in self.unsent.rects() {
+            self.fresh.pack(screen, rect);
+            find_changes(&self.sent, &self.fresh, rect, &mut self.changed);
+        }
+    }
+
+    /// Fills `bands` and `payload` from `changed`, and returns what found no room.
+    fn compress_changed(&mut self) -> Result<Region, EncodeError> {
+        self.bands.clear();
+        self.payload.clear();
+        let bytes_max = self.options.update_bytes_max.min(limits::UPDATE_BYTES_MAX);
+        let mut left = Region::new();
+        let mut full = false;
+        for rect in self.changed.iter().flat_map(|rect| bands_of(*rect)) {
+            if full {
+                left.add(rect);
+                continue;
+            }
+            let prefix = (!self.sent_is_black).then_some(&self.sent);
+            let packed = self.zstd.compress(self.options.level, prefix, &self.fresh, rect)?;
+            if self.payload.len() + packed.len() > limits::UPDATE_BYTES_MAX {
+                full = true;
+                left.add(rect);
+                continue;
+            }
+            self.payload.extend_from_slice(packed);
+            self.bands.push(Band { rect, codec: Codec::ZstdPrefix, len: packed.len() as u32 });
+            full = self.payload.len() >= bytes_max || self.bands.len() == limits::BANDS_MAX;
+        }
+        Ok(left)
+    }
+}
+
+impl VideoEncoder for BandEncoder {
+    fn encode(
+        &mut self,
+        number: UpdateNumber,
+        screen: &Framebuffer,
+        damage: &Region,
+    ) -> Result<Option<EncodedUpdate>, EncodeError> {
+        let size = screen.size();
+        let starts = size != self.sent.size();
+        if starts {
+            check_size(size)?;
+            self.start(size);
+        } else {
+            self.unsent.merge(damage);
+            self.unsent.clip(size);
+        }
+        self.find_changed(screen);
+        let left = self.compress_changed()?;
+        self.unsent = left;
+        for band in &self.bands {
+            self.sent.copy_rect_from(&self.fresh, band.rect);
+        }
+        if self.bands.is_empty() && !starts {
+            return Ok(None);
+        }
+        self.sent_is_black &= self.bands.is_empty();
+        let header = UpdateHeader { number, screen: size, bands: self.bands.clone() };
+        Ok(Some(EncodedUpdate { header, payload: self.payload.as_slice().to_vec() }))
+    }
+
+    fn is_behind(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+}
+
+/// Refuses a screen that no decoder would accept.
+fn check_size(size: Size) -> Result<(), EncodeError> {
+    let header = UpdateHeader { number: 0, screen: size, bands: Vec::new() };
+    if header.is_sound() { Ok(()) } else { Err(EncodeError::TooLarge(size)) }
+}
+
+/// Cuts a rectangle into bands of nearly equal height within [`BAND_BYTES_MAX`].
+fn bands_of(rect: Rect) -> impl Iterator<Item = Rect> {
+    let row_bytes = (rect.width as usize * RGB_BYTES).max(1);
+    let rows_max = (BAND_BYTES_MAX / row_bytes).max(1) as u32;
+    let bands = rect.height.div_ceil(rows_max).max(1);
+    let rows = rect.height.div_ceil(bands).max(1);
+    (rect.y..rect.bottom())
+        .step_by(rows as usize)
+        .map(move |y| Rect::new(rect.x, y, rect.width, rows.min(rect.bottom() - y)))
+}
+
+/// zstd and the memory that it works in.
+#[derive(Default)]
+struct Compressor {
+    /// A band's prefix and its pixels, back to back: zstd is faster when the one lies before the other.
+    raw: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Compressor {
+    /// Compresses the pixels of `rect` in `fresh`, with those in `sent` as prefix if there is one.
+    fn compress(
+        &mut self,
+        level: i32,
+        sent: Option<&RgbPlane>,
+        fresh: &RgbPlane,
+        rect: Rect,
+    ) -> Result<&[u8], EncodeError> {
+        self.raw.clear();
+        if let Some(sent) = sent {
+            sent.append_rect(prefix_rect(rect, sent.size()), &mut self.raw);
+        }
+        let prefix_len = self.raw.len();
+        fresh.append_rect(rect, &mut self.raw);
+        let (prefix, data) = self.raw.split_at(prefix_len);
+        let bound = zstd_safe::compress_bound(data.len());
+        if self.packed.len() < bound {
+            self.packed.resize(bound, 0);
+        }
+        let len = compress(level, prefix, data, &mut self.packed).map_err(refused)?;
+        Ok(&self.packed[..len])
+    }
+}
+
+/// One zstd frame of `data`. Its context lives for this call only, since `zstd-safe` ties a context to every
+/// prefix that it ever borrows; that costs an allocation and less than 1 % of the time.
+fn compress(level: i32, prefix: &[u8], data: &[u8], out: &mut [u8]) -> SafeResult {
+    debug_assert!(data.len() <= rgb_len(Rect::new(0, 0, limits::SCREEN_SIDE_MAX, 1)).max(BAND_BYTES_MAX));
+    let mut context = CCtx::create();
+    context.set_parameter(CParameter::CompressionLevel(level))?;
+    context.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
+    context.set_parameter(CParameter::HashLog(hash_log(prefix.len() + data.len())))?;
+    context.set_parameter(CParameter::DictIdFlag(false))?;
+    context.ref_prefix(prefix)?;
+    context.compress2(out, data)
+}
+
+/// A match table for `len` bytes: one entry for eight bytes, as text screens repeat themselves.
+fn hash_log(len: usize) -> u32 {
+    let log = len.max(1).ilog2().saturating_sub(2);
+    log.clamp(*HASH_LOGS.start(), *HASH_LOGS.end())
+}
+
+fn refused(code: usize) -> EncodeError {
+    EncodeError::Library { codec: "zstd", reason: zstd_safe::get_error_name(code).to_owned() }
+}
