@@ -1,0 +1,128 @@
+//! Separate networks on one machine: Linux namespaces joined by virtual cables. For root only.
+
+use std::{
+    net::Ipv4Addr,
+    process::{self, Command},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{program::run, skipped};
+
+/// A network of its own: no interface but loopback, no way out until it is joined to another.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// Makes one. `None`, loudly, where that is not allowed.
+    pub fn new(purpose: &str) -> Option<Self> {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tagio-{}-{number}-{purpose}", process::id());
+        match Self::try_new(name) {
+            Ok(namespace) => Some(namespace),
+            Err(error) => {
+                skipped(&format!("network namespaces need root, iproute2 and nftables: {error:#}"));
+                None
+            }
+        }
+    }
+
+    fn try_new(name: String) -> Result<Self> {
+        run("ip", &["netns", "add", &name])?;
+        let namespace = Self { name };
+        namespace.run(&["ip", "link", "set", "lo", "up"])?;
+        // A guarantee of the tests below, so it must work: no packet passes through.
+        namespace.run(&["nft", "add", "table", "inet", "tagio"])?;
+        namespace.add_chain("forward", "drop")?;
+        namespace.add_chain("output", "accept")?;
+        Ok(namespace)
+    }
+
+    /// Joins two by a cable, each end with its address in one /24, and makes `router` the way out of `self`.
+    pub fn join(&self, own: Ipv4Addr, router: &Self, router_address: Ipv4Addr) -> Result<()> {
+        let end = |address: Ipv4Addr| format!("to-{}-{}", address.octets()[2], address.octets()[3]);
+        let (near, far) = (end(router_address), end(own));
+        #[rustfmt::skip]
+        run("ip", &["link", "add", &near, "netns", &self.name, "type", "veth", "peer", "name", &far, "netns", &router.name])?;
+        for (namespace, interface, address) in [(self, &near, own), (router, &far, router_address)] {
+            namespace.run(&["ip", "address", "add", &format!("{address}/24"), "dev", interface])?;
+            namespace.run(&["ip", "link", "set", interface, "up"])?;
+        }
+        self.run(&["ip", "route", "add", "default", "via", &router_address.to_string()])?;
+        Ok(())
+    }
+
+    /// One more address, reachable over every cable.
+    pub fn add_address(&self, address: Ipv4Addr) -> Result<()> {
+        self.run(&["ip", "address", "add", &format!("{address}/32"), "dev", "lo"])?;
+        Ok(())
+    }
+
+    /// From now on no UDP packet leaves, as behind many a company's firewall.
+    pub fn block_udp(&self) -> Result<()> {
+        self.run(&["nft", "add", "rule", "inet", "tagio", "output", "meta", "l4proto", "udp", "drop"])?;
+        Ok(())
+    }
+
+    /// Runs a short command inside.
+    pub fn run(&self, command: &[&str]) -> Result<String> {
+        let args = [&["netns", "exec", &self.name], command].concat();
+        run("ip", &args).with_context(|| format!("in network namespace {}", self.name))
+    }
+
+    /// The same command, to be started inside.
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut wrapped = Command::new("ip");
+        wrapped.args(["netns", "exec", &self.name]).arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => wrapped.env(key, value),
+                None => wrapped.env_remove(key),
+            };
+        }
+        wrapped
+    }
+
+    fn add_chain(&self, hook: &str, policy: &str) -> Result<()> {
+        let definition = format!("{{ type filter hook {hook} priority 0; policy {policy}; }}");
+        self.run(&["nft", "add", "chain", "inet", "tagio", hook, &definition])?;
+        Ok(())
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // It goes by itself with the machine; a test cannot do more about it.
+        let _ = run("ip", &["netns", "delete", &self.name]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr as Ip;
+
+    #[test]
+    fn neighbours_of_a_router_reach_it_but_not_each_other() {
+        let (Some(router), Some(a), Some(b)) =
+            (Namespace::new("r"), Namespace::new("a"), Namespace::new("b"))
+        else {
+            return;
+        };
+        a.join(Ip::new(10, 77, 1, 2), &router, Ip::new(10, 77, 1, 1)).expect("a cable");
+        b.join(Ip::new(10, 77, 2, 2), &router, Ip::new(10, 77, 2, 1)).expect("a cable");
+        router.add_address(Ip::new(10, 99, 0, 1)).expect("an address");
+        let connects = |from: &Namespace, to: &str| {
+            // Refused at once means: the packet got there.
+            let script = format!("exec 3<>/dev/tcp/{to}/9");
+            let error = from.run(&["timeout", "1", "bash", "-c", &script]).expect_err("nothing listens");
+            format!("{error:#}").contains("refused")
+        };
+        assert!(connects(&a, "10.99.0.1") && connects(&b, "10.99.0.1"));
+        assert!(!connects(&a, "10.77.2.2"));
+    }
+}

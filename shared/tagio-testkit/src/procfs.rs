@@ -1,0 +1,68 @@
+//! What a process uses, from `/proc`.
+
+use std::{fs, time::Duration};
+
+use crate::program;
+
+/// Processor time that a process has used so far.
+///
+/// # Panics
+/// When the process is gone.
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat =
+        fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_else(|_| panic!("process {pid} is gone"));
+    // The name in parentheses may hold anything; utime and stime are the 12th and 13th field behind it.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 =
+        fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number of ticks")).sum();
+    Duration::from_secs_f64(ticks as f64 / ticks_per_second() as f64)
+}
+
+/// Memory that a process occupies now, in bytes.
+///
+/// # Panics
+/// When the process is gone.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status =
+        fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_else(|_| panic!("process {pid} is gone"));
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a living process has a size");
+    1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kilobytes")
+}
+
+/// Bytes that went in and out of all interfaces but loopback, out of the text of `/proc/net/dev`.
+pub fn network_bytes(dev: &str) -> u64 {
+    dev.lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| name.trim() != "lo")
+        .map(|(_, counts)| {
+            let counts: Vec<u64> = counts.split_whitespace().filter_map(|count| count.parse().ok()).collect();
+            counts.first().unwrap_or(&0) + counts.get(8).unwrap_or(&0)
+        })
+        .sum()
+}
+
+fn ticks_per_second() -> u64 {
+    program::run("getconf", &["CLK_TCK"]).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_time_and_memory() {
+        let me = std::process::id();
+        let start = std::time::Instant::now();
+        while cpu_time(me) < Duration::from_millis(50) {
+            assert!(start.elapsed() < Duration::from_secs(20), "no processor time is counted");
+        }
+        assert!(resident_bytes(me) > 100_000);
+    }
+
+    #[test]
+    fn loopback_does_not_count() {
+        let dev = "face |bytes\n    lo: 99 1 0 0 0 0 0 0 99 1\n  eth0: 10 1 0 0 0 0 0 0 5 1 0 0\n";
+        assert_eq!(network_bytes(dev), 15);
+    }
+}
