@@ -1,0 +1,235 @@
+//! Relay legs: channels with two ends, each bound by a token to a UDP address or a TCP connection.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use rand::{CryptoRng, RngExt};
+use subtle::ConstantTimeEq;
+use tagio_wire::{
+    PeerId,
+    control::CallId,
+    leg::{Channel, LegGrant, LegToken},
+};
+
+use crate::{denial::Denial, limits::Limits, presence::ConnId};
+
+/// One of the server's UDP sockets. Answers leave by the socket that a client knows, or no NAT lets them in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketIndex(pub u8);
+
+/// Where a UDP client is: its address, and the socket that it talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpPeer {
+    /// The server's side.
+    pub socket: SocketIndex,
+    /// The client's side, IPv4 never as IPv6.
+    pub addr: SocketAddr,
+}
+
+/// Names a TCP connection that carries an end of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TcpLegId(pub u64);
+
+/// Where an end of a leg is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// By datagrams.
+    Udp(UdpPeer),
+    /// By frames on a connection.
+    Tcp(TcpLegId),
+}
+
+/// Which call made a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRef {
+    /// The caller's connection.
+    pub conn: ConnId,
+    /// As the caller counts.
+    pub call: CallId,
+}
+
+/// A leg that is no more.
+#[derive(Debug)]
+pub struct Ended {
+    /// The call that made it.
+    pub call: CallRef,
+    /// TCP connections that it leaves without a purpose.
+    pub tcp: Vec<TcpLegId>,
+}
+
+#[derive(Debug)]
+struct End {
+    token: LegToken,
+    route: Option<Route>,
+}
+
+#[derive(Debug)]
+struct Leg {
+    /// The caller's end and the target's.
+    ends: [End; 2],
+    call: CallRef,
+    caller: PeerId,
+    target: PeerId,
+    /// Whether both ends were bound once: from then on only silence ends it.
+    met: bool,
+    /// Creation, then the last packet or binding.
+    active: Instant,
+    /// INVARIANT: `(queued, channel)` is in `Legs::deadlines`, and not later than the leg's true deadline.
+    queued: Instant,
+}
+
+impl Leg {
+    fn deadline(&self, limits: &Limits) -> Instant {
+        let secs = if self.met { limits.leg_idle_secs } else { limits.leg_unbound_secs };
+        self.active + Duration::from_secs(secs.into())
+    }
+}
+
+/// All live legs.
+#[derive(Debug, Default)]
+pub struct Legs {
+    /// Looked up per packet, never walked through.
+    legs: HashMap<Channel, Leg>,
+    /// When to look at a leg again. Packets only touch the leg: the queue learns of them when it comes by.
+    deadlines: BTreeSet<(Instant, Channel)>,
+    by_caller: BTreeMap<PeerId, u32>,
+    by_target: BTreeMap<PeerId, u32>,
+}
+
+impl Legs {
+    /// A new leg for a call from `caller` to `target`: the grants of the two.
+    pub fn create(
+        &mut self,
+        call: CallRef,
+        (caller, target): (PeerId, PeerId),
+        limits: &Limits,
+        now: Instant,
+        rng: &mut impl CryptoRng,
+    ) -> Result<[LegGrant; 2], Denial> {
+        if self.legs.len() >= limits.legs_max as usize {
+            return Err(Denial::LegsFull);
+        }
+        if self.by_caller.get(&caller).is_some_and(|n| *n >= limits.legs_per_caller_max) {
+            return Err(Denial::LegsPerCaller);
+        }
+        if self.by_target.get(&target).is_some_and(|n| *n >= limits.legs_per_target_max) {
+            return Err(Denial::LegsPerTarget);
+        }
+        // The map holds at most `legs_max` of 2³² numbers, so a second try is rare and a third unheard of.
+        let mut channel = Channel(rng.random());
+        while self.legs.contains_key(&channel) {
+            channel = Channel(rng.random());
+        }
+        let grants = [(); 2].map(|()| LegGrant { channel, token: LegToken(rng.random()) });
+        let ends = grants.map(|grant| End { token: grant.token, route: None });
+        let queued = now + Duration::from_secs(limits.leg_unbound_secs.into());
+        self.deadlines.insert((queued, channel));
+        self.legs.insert(channel, Leg { ends, call, caller, target, met: false, active: now, queued });
+        *self.by_caller.entry(caller).or_default() += 1;
+        *self.by_target.entry(target).or_default() += 1;
+        Ok(grants)
+    }
+
+    /// Binds the end that `grant` opens to `route`; the TCP connection that it was bound to before, if any.
+    pub fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<Option<TcpLegId>, Denial> {
+        let leg = self.legs.get_mut(&grant.channel).ok_or(Denial::LegUnknown)?;
+        let end = leg
+            .ends
+            .iter_mut()
+            .find(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
+            .ok_or(Denial::LegUnknown)?;
+        let before = end.route.replace(route);
+        leg.met |= leg.ends.iter().all(|end| end.route.is_some());
+        // Before both ends have met, binding alone must not keep a leg alive.
+        if leg.met {
+            leg.active = now;
+        }
+        Ok(match before {
+            Some(Route::Tcp(old)) if route != Route::Tcp(old) => Some(old),
+            Some(Route::Tcp(_) | Route::Udp(_)) | None => None,
+        })
+    }
+
+    /// The TCP connection is gone. Its end can be bound again until the leg expires.
+    pub fn unbind_tcp(&mut self, channel: Channel, id: TcpLegId) {
+        let Some(leg) = self.legs.get_mut(&channel) else { return };
+        for end in &mut leg.ends {
+            if end.route == Some(Route::Tcp(id)) {
+                end.route = None;
+            }
+        }
+    }
+
+    /// Where a packet goes that came `from` one end of `channel`. The hot path: two look-ups, no allocation.
+    pub fn forward(&mut self, from: Route, channel: Channel, now: Instant) -> Result<Route, Denial> {
+        let leg = self.legs.get_mut(&channel).ok_or(Denial::LegUnknown)?;
+        let [a, b] = &leg.ends;
+        let to = if a.route == Some(from) {
+            b.route
+        } else if b.route == Some(from) {
+            a.route
+        } else {
+            return Err(Denial::LegWrongSource);
+        };
+        let to = to.ok_or(Denial::LegUnbound)?;
+        leg.active = now;
+        Ok(to)
+    }
+
+    /// Ends a leg.
+    pub fn remove(&mut self, channel: Channel) -> Option<Ended> {
+        let leg = self.legs.remove(&channel)?;
+        self.deadlines.remove(&(leg.queued, channel));
+        release(&mut self.by_caller, leg.caller);
+        release(&mut self.by_target, leg.target);
+        let tcp = leg.ends.iter().filter_map(|end| match end.route {
+            Some(Route::Tcp(id)) => Some(id),
+            Some(Route::Udp(_)) | None => None,
+        });
+        Some(Ended { call: leg.call, tcp: tcp.collect() })
+    }
+
+    /// Ends one leg whose time is up. Called until it gives `None`.
+    pub fn pop_expired(&mut self, limits: &Limits, now: Instant) -> Option<Ended> {
+        while let Some((queued, channel)) = self.deadlines.first().copied()
+            && queued <= now
+        {
+            self.deadlines.pop_first();
+            let leg = self.legs.get_mut(&channel).expect("a queued channel has a leg");
+            leg.queued = leg.deadline(limits);
+            if leg.queued <= now {
+                return self.remove(channel);
+            }
+            self.deadlines.insert((leg.queued, channel));
+        }
+        None
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// How many carried or could carry packets both ways within the last `window`. Walks through all of them.
+    pub fn in_use(&self, window: Duration, now: Instant) -> usize {
+        let legs = self.deadlines.iter().filter_map(|(_, channel)| self.legs.get(channel));
+        legs.filter(|leg| leg.met && now.saturating_duration_since(leg.active) <= window).count()
+    }
+}
+
+fn release(counts: &mut BTreeMap<PeerId, u32>, id: PeerId) {
+    if let Some(count) = counts.get_mut(&id) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Every bound of the relay in one place, with its reason; all of them can be set in the configuration.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Connections of all kinds. Each idle one costs about 20 kB with its kernel buffers, so this fits in 1 GB.
+pub const CONNECTIONS_MAX: u32 = 40_000;
+/// Connections from one address (IPv6: one /64). Whole offices and mobile carriers share an address.
+pub const CONNECTIONS_PER_IP_MAX: u32 = 512;
+/// Openings and handshakes under way from one address: honest clients are done in two round trips.
+pub const HANDSHAKES_PER_IP_MAX: u32 = 64;
+/// Handshakes that one address may start at once, after which [`HANDSHAKE_INTERVAL_MS`] holds. An office
+/// comes back as a whole after a relay restarts.
+pub const HANDSHAKE_BURST: u32 = 256;
+/// One handshake costs about 0.3 ms of CPU: at this pace one address takes at most 3 % of a core.
+pub const HANDSHAKE_INTERVAL_MS: u32 = 10;
+/// Time for opening and handshake together: four round trips over a satellite with loss.
+pub const OPENING_MS: u32 = 10_000;
+/// Wrong relay secrets from one address before it must wait.
+pub const WRONG_SECRET_BURST: u32 = 5;
+/// Wait after that, per attempt: 8 640 guesses a day find no secret worth the name.
+pub const WRONG_SECRET_INTERVAL_MS: u32 = 10_000;
+/// New IDs that one address may take at once.
+pub const NEW_ID_BURST: u32 = 64;
+/// And one per this time later. Taking all 900 million IDs from one address would take centuries.
+pub const NEW_ID_INTERVAL_MS: u32 = 30_000;
+/// IDs in all: 5 % of the numbers, so that a guessed number is 19 times in 20 nobody's, and a store of 1 GB.
+pub const IDS_MAX: u64 = 45_000_000;
+/// Clients send a ping this often. NATs forget idle TCP connections after minutes, mobile ones sooner.
+pub const KEEPALIVE_SECS: u16 = 15;
+/// Control messages that a client may send at once: a whole address book is looked up in one go.
+pub const MESSAGE_BURST: u32 = 256;
+/// And one per this time later.
+pub const MESSAGE_INTERVAL_MS: u32 = 50;
+/// Calls that a key may make at once: a person redialling, or a client opening its last sessions.
+pub const CALL_BURST: u32 = 10;
+/// And one per this time later.
+pub const CALL_INTERVAL_MS: u32 = 3_000;
+/// Calls that one address may make at once.
+pub const CALL_PER_IP_BURST: u32 = 60;
+/// And one per this time later.
+pub const CALL_PER_IP_INTERVAL_MS: u32 = 500;
+/// Live legs that one key may have called into being.
+pub const LEGS_PER_CALLER_MAX: u32 = 16;
+/// Live legs that may lead to one key: a host with many viewers, yet not one that strangers can fill up.
+pub const LEGS_PER_TARGET_MAX: u32 = 64;
+/// Live legs in all: about 300 bytes each, and far more than one port's bandwidth carries.
+pub const LEGS_MAX: u32 = 20_000;
+/// A leg whose ends are not both bound after this time is gone: both sides bind within a second or two.
+pub const LEG_UNBOUND_SECS: u16 = 30;
+/// A leg without traffic is gone after this time; sessions keep their paths alive every few seconds.
+pub const LEG_IDLE_SECS: u16 = 90;
+/// Bytes that may wait for a control client: some 300 messages; one that reads none of them is gone.
+pub const CONTROL_QUEUE_BYTES_MAX: u32 = 64 * 1024;
+/// Bytes that may wait for a TCP leg: 50 ms at 40 Mb/s. More would only be delay; QUIC repairs the loss.
+pub const LEG_QUEUE_BYTES_MAX: u32 = 256 * 1024;
+/// A connection that takes no byte of what is written for this long is dead.
+pub const WRITE_STALL_MS: u32 = 10_000;
+/// Keys or addresses that one rate table remembers: 64 bytes each. A full table refuses newcomers only.
+pub const RATE_ENTRIES_MAX: u32 = 100_000;
+/// A UDP cookie is good for this long to twice this long: one binding takes a second, re-binding renews it.
+pub const COOKIE_ROTATION_SECS: u16 = 120;
+
+macro_rules! limits {
+    ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
+        /// The bounds as one relay has them. Missing fields of a configuration keep their default.
+        #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits {
+            $($(#[$doc])* #[doc = concat!("Default: [`", stringify!($default), "`].")] pub $field: $kind,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+    };
+}
+
+limits! {
+    connections_max: u32 = CONNECTIONS_MAX,
+    connections_per_ip_max: u32 = CONNECTIONS_PER_IP_MAX,
+    handshakes_per_ip_max: u32 = HANDSHAKES_PER_IP_MAX,
+    handshake_burst: u32 = HANDSHAKE_BURST,
+    handshake_interval_ms: u32 = HANDSHAKE_INTERVAL_MS,
+    opening_ms: u32 = OPENING_MS,
+    wrong_secret_burst: u32 = WRONG_SECRET_BURST,
+    wrong_secret_interval_ms: u32 = WRONG_SECRET_INTERVAL_MS,
+    new_id_burst: u32 = NEW_ID_BURST,
+    new_id_interval_ms: u32 = NEW_ID_INTERVAL_MS,
+    ids_max: u64 = IDS_MAX,
+    keepalive_secs: u16 = KEEPALIVE_SECS,
+    message_burst: u32 = MESSAGE_BURST,
+    message_interval_ms: u32 = MESSAGE_INTERVAL_MS,
+    call_burst: u32 = CALL_BURST,
+    call_interval_ms: u32 = CALL_INTERVAL_MS,
+    call_per_ip_burst: u32 = CALL_PER_IP_BURST,
+    call_per_ip_interval_ms: u32 = CALL_PER_IP_INTERVAL_MS,
+    legs_per_caller_max: u32 = LEGS_PER_CALLER_MAX,
+    legs_per_target_max: u32 = LEGS_PER_TARGET_MAX,
+    legs_max: u32 = LEGS_MAX,
+    leg_unbound_secs: u16 = LEG_UNBOUND_SECS,
+    leg_idle_secs: u16 = LEG_IDLE_SECS,
+    control_queue_bytes_max: u32 = CONTROL_QUEUE_BYTES_MAX,
+    leg_queue_bytes_max: u32 = LEG_QUEUE_BYTES_MAX,
+    write_stall_ms: u32 = WRITE_STALL_MS,
+    rate_entries_max: u32 = RATE_ENTRIES_MAX,
+    cookie_rotation_secs: u16 = COOKIE_ROTATION_SECS,
+}
+
+/// How many keepalives may be missed before a client counts as gone.
+const KEEPALIVES_MISSED_MAX: u32 = 3;
+
+impl Limits {
+    /// Silence after which a client counts as gone.
+    pub fn presence_timeout(&self) -> Duration {
+        Duration::from_secs(self.keepalive_secs.into()) * KEEPALIVES_MISSED_MAX
+    }
+
+    /// Time for opening and handshake together.
+    pub fn opening(&self) -> Duration {
+        Duration::from_millis(self.opening_ms.into())
+    }
+
+    /// How long a write may make no progress.
+    pub fn write_stall(&self) -> Duration {
+        Duration::from_millis(self.write_stall_ms.into())
+    }
+}
