@@ -1,1 +1,24 @@
-//! placeholder
+//! Sockets, QUIC, relay legs and paths between peers. Knows how packets travel, not what they mean.
+//!
+//! QUIC is `noq` behind [`Endpoint`] and [`Connection`]: no type of it leaves this crate, so that it can be
+//! replaced. One endpoint per process sends and receives through one abstract socket, which multiplexes
+//! real UDP sockets and relay legs; a leg appears to QUIC as a made-up IPv6 address.
+//!
+//! Everything here runs on the tokio runtime that calls it. Every task is owned: by a [`RelayLeg`], a
+//! [`Connection`] or a [`relay::Relay`], and ends with it.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+mod connection;
+mod endpoint;
+mod error;
+mod leg;
+mod paths;
+pub mod relay;
+mod socket;
+
+pub use connection::{Connection, RecvStream, SendStream};
+pub use endpoint::{Endpoint, Incoming};
+pub use error::{ConnectError, LegError, Lost, StreamError};
+pub use leg::RelayLeg;
+pub use paths::{PathFacts, PathKind, Paths, PathsEvent, Side};

@@ -1,0 +1,217 @@
+//! One session's connection and its streams, without a type of the QUIC library in sight.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{
+    error::{Lost, StreamError},
+    socket::Switch,
+};
+
+/// A connection between two peers, over any number of paths. Cheap to clone; ends when the last clone and
+/// stream are gone, or by [`Self::close`].
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(crate) quic: noq::Connection,
+    pub(crate) switch: Arc<Switch>,
+}
+
+/// The sending half of a stream.
+#[derive(Debug)]
+pub struct SendStream(noq::SendStream);
+
+/// The receiving half of a stream.
+#[derive(Debug)]
+pub struct RecvStream(noq::RecvStream);
+
+impl Connection {
+    pub(crate) fn new(quic: noq::Connection, switch: Arc<Switch>) -> Self {
+        Self { quic, switch }
+    }
+
+    /// 32 bytes that only the two ends of this very TLS channel know (RFC 8446, section 7.5).
+    pub fn exporter(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        self.quic
+            .export_keying_material(&mut out, b"EXPORTER-tagio-session", b"")
+            .expect("32 bytes are within what TLS can export, and the handshake is done");
+        out
+    }
+
+    /// Opens a bidirectional stream.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn open_bi(&self) -> Result<(SendStream, RecvStream), Lost> {
+        let (send, recv) = self.quic.open_bi().await.map_err(lost)?;
+        Ok((SendStream(send), RecvStream(recv)))
+    }
+
+    /// Waits for a bidirectional stream of the peer.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Lost> {
+        let (send, recv) = self.quic.accept_bi().await.map_err(lost)?;
+        Ok((SendStream(send), RecvStream(recv)))
+    }
+
+    /// Opens a stream to the peer. Streams of higher priority are sent first.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn open_uni(&self, priority: i32) -> Result<SendStream, Lost> {
+        let send = SendStream(self.quic.open_uni().await.map_err(lost)?);
+        send.set_priority(priority);
+        Ok(send)
+    }
+
+    /// Waits for a stream of the peer.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn accept_uni(&self) -> Result<RecvStream, Lost> {
+        Ok(RecvStream(self.quic.accept_uni().await.map_err(lost)?))
+    }
+
+    /// Sends a datagram that may be lost. One that cannot be sent now counts as lost.
+    pub fn send_datagram(&self, data: Vec<u8>) {
+        if let Err(error) = self.quic.send_datagram(Bytes::from(data)) {
+            tracing::trace!(%error, "datagram not sent");
+        }
+    }
+
+    /// Waits for a datagram.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub async fn read_datagram(&self) -> Result<Bytes, Lost> {
+        self.quic.read_datagram().await.map_err(lost)
+    }
+
+    /// Ends the connection and tells the peer.
+    pub fn close(&self) {
+        self.quic.close(0u32.into(), b"");
+    }
+
+    /// Waits until the connection is over and says why.
+    pub async fn closed(&self) -> Lost {
+        lost(self.quic.closed().await)
+    }
+}
+
+impl SendStream {
+    /// Streams of higher priority are sent first.
+    pub fn set_priority(&self, priority: i32) {
+        // Fails only on a stream that is closed, which sends nothing any more.
+        self.0.set_priority(priority).ok();
+    }
+
+    /// Sends all of `bytes`; waits while the peer takes no more.
+    ///
+    /// # Errors
+    /// The connection is over, or the peer wants no more of this stream.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
+        self.0.write_all(bytes).await.map_err(|error| match error {
+            noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
+            _ => StreamError::EndedEarly,
+        })
+    }
+
+    /// Like [`Self::write`], without a copy.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write_owned(&mut self, bytes: Vec<u8>) -> Result<(), StreamError> {
+        self.0.write_chunk(Bytes::from(bytes)).await.map_err(|error| match error {
+            noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
+            _ => StreamError::EndedEarly,
+        })
+    }
+
+    /// Sends a frame: `u16be length` and the bytes.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn write_frame(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
+        let len = u16::try_from(bytes.len()).map_err(|_| StreamError::TooLong(bytes.len()))?;
+        let mut frame = Vec::with_capacity(2 + bytes.len());
+        frame.extend_from_slice(&len.to_be_bytes());
+        frame.extend_from_slice(bytes);
+        self.write(&frame).await
+    }
+
+    /// Says that nothing more comes, and waits until the peer has all of it or is gone.
+    pub async fn finish(mut self) {
+        if self.0.finish().is_ok() {
+            self.0.stopped().await.ok();
+        }
+    }
+}
+
+impl RecvStream {
+    /// Reads exactly as many bytes as `buf` holds.
+    ///
+    /// # Errors
+    /// The connection is over, or the stream ended before.
+    pub async fn read_exact(&mut self, buf: &mut [u8]) -> Result<(), StreamError> {
+        self.0.read_exact(buf).await.map_err(|error| match error {
+            noq::ReadExactError::ReadError(noq::ReadError::ConnectionLost(reason)) => {
+                StreamError::Lost(lost(reason))
+            }
+            _ => StreamError::EndedEarly,
+        })
+    }
+
+    /// Reads one byte.
+    ///
+    /// # Errors
+    /// As [`Self::read_exact`].
+    pub async fn read_u8(&mut self) -> Result<u8, StreamError> {
+        let mut byte = [0];
+        self.read_exact(&mut byte).await?;
+        Ok(byte[0])
+    }
+
+    /// Reads a frame of `u16be length` and bytes, at most `max` of them.
+    ///
+    /// # Errors
+    /// As [`Self::read_exact`], and a frame over the limit.
+    pub async fn read_frame(&mut self, max: usize) -> Result<Vec<u8>, StreamError> {
+        let mut len = [0; 2];
+        self.read_exact(&mut len).await?;
+        self.read_body(usize::from(u16::from_be_bytes(len)), max).await
+    }
+
+    /// Reads a frame of `u32be length` and bytes, at most `max` of them.
+    ///
+    /// # Errors
+    /// As [`Self::read_frame`].
+    pub async fn read_long_frame(&mut self, max: usize) -> Result<Vec<u8>, StreamError> {
+        let mut len = [0; 4];
+        self.read_exact(&mut len).await?;
+        let len = usize::try_from(u32::from_be_bytes(len)).map_err(|_| StreamError::TooLong(usize::MAX))?;
+        self.read_body(len, max).await
+    }
+
+    async fn read_body(&mut self, len: usize, max: usize) -> Result<Vec<u8>, StreamError> {
+        if len > max {
+            return Err(StreamError::TooLong(len));
+        }
+        let mut body = vec![0; len];
+        self.read_exact(&mut body).await?;
+        Ok(body)
+    }
+}
+
+fn lost(error: noq::ConnectionError) -> Lost {
+    match error {
+        noq::ConnectionError::TimedOut => Lost::TimedOut,
+        noq::ConnectionError::LocallyClosed => Lost::ByUs,
+        noq::ConnectionError::ApplicationClosed(_) | noq::ConnectionError::ConnectionClosed(_) => {
+            Lost::ByPeer
+        }
+        other => Lost::Broken(other.to_string()),
+    }
+}

@@ -1,0 +1,273 @@
+//! The one QUIC endpoint of a process.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use noq::{
+    ClientConfig, EndpointConfig, ServerConfig, TransportConfig,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
+};
+use rustls::{
+    DigitallySignedStruct, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+};
+use tagio_wire::{leg::LegGrant, limits::SESSION_ALPN};
+use tokio::sync::mpsc;
+
+use crate::{
+    connection::Connection,
+    error::{ConnectError, LegError},
+    leg::RelayLeg,
+    paths,
+    socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
+};
+
+/// Paths of one connection at a time: the relay's, the direct one, and room for those that are being
+/// opened or are still draining.
+const PATHS_MAX: u32 = 8;
+/// A path that is silent for so long is given up. The watchdog in `paths` acts much earlier.
+const PATH_IDLE: Duration = Duration::from_secs(6);
+/// How often a silent path says that it lives: what a NAT's shortest time-out and a 6 s idle limit need.
+const PATH_KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// A connection without any path is over after this.
+const CONNECTION_IDLE: Duration = Duration::from_secs(10);
+/// Unread bytes of one stream. Above about 2 MB one lost packet can end the connection (noq 1.4.0's
+/// assembler refuses many gaps; see docs/ARCHITECTURE.md).
+const STREAM_WINDOW_BYTES: u32 = 2_000_000;
+/// Unread bytes of all streams of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// How long a peer may hold an acknowledgement back: short, for a quick failover.
+const ACK_DELAY: Duration = Duration::from_millis(5);
+/// Connections that knock at once; later ones are turned away until these are let in or not.
+const INCOMING_MAX: usize = 64;
+/// Name in the throw-away certificate; nothing checks it.
+const TLS_NAME: &str = "tagio";
+
+/// Sends and receives every session of this process.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    quic: noq::Endpoint,
+    client: ClientConfig,
+    switch: Arc<Switch>,
+    inbound: mpsc::Sender<Inbound>,
+    local: SocketAddr,
+}
+
+/// Somebody knocks.
+#[derive(Debug)]
+pub struct Incoming {
+    incoming: noq::Incoming,
+    switch: Arc<Switch>,
+}
+
+impl Endpoint {
+    /// Binds UDP at `listen`, or at a port of the system's choice, for IPv4 and, where there is any, IPv6.
+    pub fn bind(listen: Option<SocketAddr>) -> io::Result<Self> {
+        let sockets: Vec<Arc<Udp>> = match listen {
+            Some(addr) => vec![Arc::new(Udp::bind(addr)?)],
+            None => {
+                let v4 = Udp::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+                let v6 = Udp::bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0));
+                if let (Err(error), Err(_)) = (&v4, &v6) {
+                    return Err(io::Error::new(error.kind(), error.to_string()));
+                }
+                [v4, v6].into_iter().flatten().map(Arc::new).collect()
+            }
+        };
+        let local = sockets[0].local_addr()?;
+        let switch = Arc::new(Switch::new(sockets));
+        let (inbound, tcp) = mpsc::channel(TCP_INBOUND_PACKETS);
+        let socket = Socket::new(Arc::clone(&switch), tcp);
+        let mut config = EndpointConfig::default();
+        // The first byte of a QUIC packet tells it from a relay's datagrams, so it must not vary.
+        config.grease_quic_bit(false);
+        let transport = Arc::new(transport_config());
+        let quic = noq::Endpoint::new_with_abstract_socket(
+            config,
+            Some(server_config(&transport)?),
+            Box::new(socket),
+            Arc::new(noq::TokioRuntime),
+        )?;
+        Ok(Self { quic, client: client_config(&transport)?, switch, inbound, local })
+    }
+
+    /// Where the first real socket listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Addresses of this machine at which peers on the same network may reach it.
+    pub fn host_candidates(&self) -> Vec<SocketAddr> {
+        let bound = self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
+        paths::host_candidates(&bound.collect::<Vec<_>>())
+    }
+
+    /// Binds this side's end of a relay leg.
+    ///
+    /// # Errors
+    /// The relay does not answer, or does not know the grant.
+    pub async fn bind_leg(&self, relay: SocketAddr, grant: LegGrant) -> Result<RelayLeg, LegError> {
+        RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant).await
+    }
+
+    /// Opens a connection to a real address or to a [`RelayLeg::addr`].
+    ///
+    /// # Errors
+    /// Nobody answers, or somebody who speaks something else.
+    pub async fn connect(&self, to: SocketAddr) -> Result<Connection, ConnectError> {
+        let connecting = self
+            .quic
+            .connect_with(self.client.clone(), mapped(to), TLS_NAME)
+            .map_err(|_| ConnectError::Address(to))?;
+        let connection = connecting.await.map_err(|error| match error {
+            noq::ConnectionError::TimedOut => ConnectError::TimedOut,
+            other => ConnectError::Refused(other.to_string()),
+        })?;
+        Ok(Connection::new(connection, Arc::clone(&self.switch)))
+    }
+
+    /// Waits until somebody knocks; `None` once the endpoint is closed.
+    pub async fn accept(&self) -> Option<Incoming> {
+        let incoming = self.quic.accept().await?;
+        Some(Incoming { incoming, switch: Arc::clone(&self.switch) })
+    }
+
+    /// Closes every connection and waits, at most a second, until the peers were told.
+    pub async fn close(&self) {
+        self.quic.close(0u32.into(), b"");
+        tokio::time::timeout(Duration::from_secs(1), self.quic.wait_idle()).await.ok();
+    }
+}
+
+impl Incoming {
+    /// Where the knock comes from: a real address, or a leg's.
+    pub fn from(&self) -> SocketAddr {
+        unmapped(self.incoming.remote_address())
+    }
+
+    /// Lets it in; what it may do is for the session to decide.
+    ///
+    /// # Errors
+    /// It went away or speaks something else.
+    pub async fn accept(self) -> Result<Connection, ConnectError> {
+        let connection = self.incoming.await.map_err(|error| ConnectError::Refused(error.to_string()))?;
+        Ok(Connection::new(connection, self.switch))
+    }
+
+    /// Turns it away.
+    pub fn refuse(self) {
+        self.incoming.refuse();
+    }
+}
+
+fn transport_config() -> TransportConfig {
+    let mut config = TransportConfig::default();
+    config
+        .max_concurrent_multipath_paths(PATHS_MAX)
+        .default_path_max_idle_timeout(Some(PATH_IDLE))
+        .default_path_keep_alive_interval(Some(PATH_KEEP_ALIVE))
+        .max_idle_timeout(Some(CONNECTION_IDLE.try_into().expect("10 s fits a QUIC varint")))
+        .stream_receive_window(STREAM_WINDOW_BYTES.into())
+        .receive_window(CONNECTION_WINDOW_BYTES.into())
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .max_concurrent_bidi_streams(8u32.into())
+        .max_concurrent_uni_streams(64u32.into())
+        .congestion_controller_factory(Arc::new(noq::congestion::Bbr3Config::default()));
+    let mut acks = noq::AckFrequencyConfig::default();
+    acks.max_ack_delay(Some(ACK_DELAY));
+    config.ack_frequency_config(Some(acks));
+    config
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn broken_tls(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("TLS set-up failed: {error}"))
+}
+
+/// TLS here only makes the channel private; who is at its other end is proven by Noise inside it, bound to
+/// the channel by the TLS exporter. So the certificate is made for this process and means nothing.
+fn server_config(transport: &Arc<TransportConfig>) -> io::Result<ServerConfig> {
+    let made = rcgen::generate_simple_self_signed([TLS_NAME.to_owned()]).map_err(broken_tls)?;
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).map_err(broken_tls)?;
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(broken_tls)?
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .map_err(broken_tls)?;
+    tls.alpn_protocols = vec![SESSION_ALPN.to_vec()];
+    let crypto = QuicServerConfig::try_from(tls).map_err(broken_tls)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::clone(transport)).max_incoming(INCOMING_MAX);
+    Ok(config)
+}
+
+fn client_config(transport: &Arc<TransportConfig>) -> io::Result<ClientConfig> {
+    let provider = provider();
+    let mut tls = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(broken_tls)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![SESSION_ALPN.to_vec()];
+    tls.enable_sni = false;
+    let crypto = QuicClientConfig::try_from(tls).map_err(broken_tls)?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::clone(transport));
+    Ok(config)
+}
+
+/// Takes every certificate; see [`server_config`] for why that is safe here. Signatures are still checked,
+/// so the peer owns the key of the certificate that the exporter is bound to.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("QUIC has no TLS 1.2".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

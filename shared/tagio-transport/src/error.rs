@@ -1,0 +1,67 @@
+//! What can go wrong between peers, and what each error asks its reader to do.
+
+use std::{io, net::SocketAddr};
+
+use thiserror::Error;
+
+/// A connection to a peer could not be made.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The address cannot be used.
+    #[error("{0} cannot be connected to")]
+    Address(SocketAddr),
+    /// Nobody answered.
+    #[error("no answer")]
+    TimedOut,
+    /// The other side speaks no TagIO session.
+    #[error("the other side refused: {0}")]
+    Refused(String),
+}
+
+/// A connection that was made is over.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Lost {
+    /// Nothing came for too long.
+    #[error("the connection went silent")]
+    TimedOut,
+    /// The peer closed it.
+    #[error("the peer closed the connection")]
+    ByPeer,
+    /// This side closed it.
+    #[error("closed")]
+    ByUs,
+    /// The peer broke the protocol, or something in between did.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+/// Reading or writing a stream failed.
+#[derive(Debug, Error)]
+pub enum StreamError {
+    /// The connection is over.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The stream ended in the middle of a message, or was reset.
+    #[error("the stream ended early")]
+    EndedEarly,
+    /// A message is longer than the limit.
+    #[error("a message of {0} bytes is over the limit")]
+    TooLong(usize),
+}
+
+/// A relay leg could not be bound.
+#[derive(Debug, Error)]
+pub enum LegError {
+    /// Neither UDP nor TCP to the relay worked in time.
+    #[error("the relay at {relay} answers neither over UDP nor over TCP")]
+    Unreachable {
+        /// The relay.
+        relay: SocketAddr,
+    },
+    /// The relay does not know the grant, as after its restart.
+    #[error("the relay no longer knows this call")]
+    Unknown,
+    /// The system refused a socket.
+    #[error("no socket: {0}")]
+    Socket(#[from] io::Error),
+}

@@ -1,0 +1,374 @@
+//! The client's side of the control connection: registers, stays registered, calls and is called.
+
+mod noise;
+
+use std::{net::SocketAddr, str::FromStr, time::Duration};
+
+use snow::TransportState;
+use tagio_wire::{
+    PeerId, PublicKey,
+    control::{CallFailure, CallId, ClientMessage, Hello, RelayMessage, Welcome},
+    decode, encode,
+    leg::LegGrant,
+    limits::PROTOCOL_VERSION,
+};
+use tokio::{
+    io::{AsyncWriteExt, BufReader},
+    net::{TcpStream, lookup_host, tcp::OwnedReadHalf},
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+
+pub use noise::RelayError;
+
+/// How long one address of a relay may take to answer.
+const TCP_CONNECT_DEADLINE: Duration = Duration::from_secs(4);
+/// First pause after a lost connection; a relay that restarts is back within a second or two.
+const PAUSE_MIN: Duration = Duration::from_millis(250);
+/// Longest pause: patient enough for a relay that is down for a day, quick enough for a person.
+const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// How many pauses stay below [`PAUSE_SOON`] before they grow.
+const SOON_ATTEMPTS: u32 = 12;
+/// Upper bound of the first pauses.
+const PAUSE_SOON: Duration = Duration::from_secs(2);
+/// Wishes and events that wait. Both ends fetch at once; a relay cannot make this side queue more.
+const QUEUE: usize = 64;
+
+/// `HOST:PORT` with, optionally, `#KEY`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayAddr {
+    /// `HOST:PORT`.
+    pub host_port: String,
+    /// The relay's key, if it was given.
+    pub key: Option<PublicKey>,
+}
+
+impl FromStr for RelayAddr {
+    type Err = RelayError;
+
+    fn from_str(text: &str) -> Result<Self, RelayError> {
+        let wrong = || RelayError::Address(text.to_owned());
+        let (host_port, key) = match text.trim().split_once('#') {
+            Some((host_port, key)) => (host_port, Some(key.parse().map_err(|_| wrong())?)),
+            None => (text.trim(), None),
+        };
+        let (host, port) = host_port.rsplit_once(':').ok_or_else(wrong)?;
+        let port_ok = port.parse::<u16>().is_ok_and(|port| port != 0);
+        if host.is_empty() || !port_ok {
+            return Err(wrong());
+        }
+        Ok(Self { host_port: host_port.to_owned(), key })
+    }
+}
+
+/// How to register.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// Which relay.
+    pub addr: RelayAddr,
+    /// This device's private key (X25519).
+    pub identity: [u8; 32],
+    /// The relay's secret.
+    pub auth: Option<String>,
+    /// Whether this program can be called.
+    pub presence: bool,
+}
+
+/// What happens on the control connection.
+#[derive(Debug)]
+pub enum RelayEvent {
+    /// Registered.
+    Online {
+        /// What the relay said.
+        welcome: Welcome,
+        /// The relay's proven key, to be pinned.
+        relay_key: PublicKey,
+        /// Where the relay is; legs go there too.
+        relay: SocketAddr,
+    },
+    /// Not registered; the next attempt follows by itself, unless the pause is `None`.
+    Offline {
+        /// Why.
+        error: RelayError,
+        /// When.
+        retry_in: Option<Duration>,
+    },
+    /// Somebody calls.
+    Incoming {
+        /// The caller's key, as the relay says.
+        caller_key: PublicKey,
+        /// The caller's ID.
+        caller: PeerId,
+        /// This side's end of the leg.
+        leg: LegGrant,
+        /// Where to bind it.
+        relay: SocketAddr,
+    },
+    /// A call reached its target.
+    Ringing {
+        /// As in [`Relay::call`].
+        call: CallId,
+        /// The target's key, as the relay says.
+        target_key: PublicKey,
+        /// This side's end of the leg.
+        leg: LegGrant,
+        /// Where to bind it.
+        relay: SocketAddr,
+    },
+    /// A call came to nothing.
+    CallFailed {
+        /// As in [`Relay::call`].
+        call: CallId,
+        /// Why.
+        reason: CallFailure,
+    },
+    /// Answer to [`Relay::look_up`].
+    Status {
+        /// Whether the peer can be called now.
+        online: bool,
+    },
+}
+
+/// A control connection that is made again whenever it breaks. Ends with its owner.
+#[derive(Debug)]
+pub struct Relay {
+    wishes: mpsc::Sender<ClientMessage>,
+    events: mpsc::Receiver<RelayEvent>,
+    _task: JoinSet<()>,
+}
+
+impl Relay {
+    /// Starts registering.
+    pub fn spawn(config: RelayConfig) -> Self {
+        let (wishes, wishes_rx) = mpsc::channel(QUEUE);
+        let (events_tx, events) = mpsc::channel(QUEUE);
+        let mut task = JoinSet::new();
+        task.spawn(stay_registered(config, wishes_rx, events_tx));
+        Self { wishes, events, _task: task }
+    }
+
+    /// The next event; `None` once registering was given up.
+    pub async fn event(&mut self) -> Option<RelayEvent> {
+        self.events.recv().await
+    }
+
+    /// Calls `target`. Answered by `Ringing` or `CallFailed`; forgotten when the connection breaks.
+    pub fn call(&self, call: CallId, target: PeerId) {
+        self.wish(ClientMessage::Call { call, target });
+    }
+
+    /// Gives a call's leg back.
+    pub fn end_call(&self, call: CallId) {
+        self.wish(ClientMessage::EndCall { call });
+    }
+
+    /// Asks whether `target` can be called. Answered by `Status`.
+    pub fn look_up(&self, target: PeerId) {
+        self.wish(ClientMessage::Lookup { request: 0, target });
+    }
+
+    fn wish(&self, message: ClientMessage) {
+        if self.wishes.try_send(message).is_err() {
+            tracing::warn!("the relay takes no messages now");
+        }
+    }
+}
+
+async fn stay_registered(
+    mut config: RelayConfig,
+    mut wishes: mpsc::Receiver<ClientMessage>,
+    events: mpsc::Sender<RelayEvent>,
+) {
+    let mut failures = 0;
+    loop {
+        let mut came_in = false;
+        let outcome = register(&mut config, &mut wishes, &events, &mut came_in).await;
+        if came_in {
+            failures = 0;
+        }
+        let (error, pause) = match outcome {
+            Ok(None) => return,
+            Ok(Some(after)) => (RelayError::Refused(tagio_wire::control::Refusal::Draining), after),
+            Err(error) => {
+                let pause = pause_after(failures, rand::random());
+                (error, pause)
+            }
+        };
+        failures += 1;
+        let final_word = matches!(error, RelayError::Replaced | RelayError::Address(_));
+        let retry_in = (!final_word).then_some(pause);
+        tracing::warn!(%error, ?retry_in, "not registered");
+        if events.send(RelayEvent::Offline { error, retry_in }).await.is_err() || final_word {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Full jitter over a growing span, so that the clients of a relay that restarts do not come in step.
+fn pause_after(failures: u32, random: u32) -> Duration {
+    let span = PAUSE_MIN * 2u32.saturating_pow(failures.min(16));
+    let cap = if failures < SOON_ATTEMPTS { PAUSE_SOON } else { PAUSE_MAX };
+    let span = span.min(cap) - PAUSE_MIN / 2;
+    PAUSE_MIN / 2 + span.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+/// One connection, from the first packet to its end. `Ok(None)`: the owner is gone; `Ok(Some(pause))`: the
+/// relay asked to come back then.
+async fn register(
+    config: &mut RelayConfig,
+    wishes: &mut mpsc::Receiver<ClientMessage>,
+    events: &mpsc::Sender<RelayEvent>,
+    came_in: &mut bool,
+) -> Result<Option<Duration>, RelayError> {
+    let addr = config.addr.host_port.clone();
+    let stream = dial(&addr).await?;
+    stream.set_nodelay(true)?;
+    let relay = stream.peer_addr()?;
+    let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
+    let opened = noise::open(stream, &addr, &config.identity, config.addr.key, &hello).await?;
+    // Trust on first use: from now on it has to be this one.
+    config.addr.key = Some(opened.relay_key);
+    *came_in = true;
+    let keepalive = Duration::from_secs(u64::from(opened.welcome.keepalive_secs.max(1)));
+    let online =
+        RelayEvent::Online { welcome: opened.welcome, relay_key: opened.relay_key, relay };
+    if events.send(online).await.is_err() {
+        return Ok(None);
+    }
+    serve(opened.stream, opened.noise, keepalive, relay, wishes, events).await
+}
+
+async fn serve(
+    stream: TcpStream,
+    mut noise: TransportState,
+    keepalive: Duration,
+    relay: SocketAddr,
+    wishes: &mut mpsc::Receiver<ClientMessage>,
+    events: &mpsc::Sender<RelayEvent>,
+) -> Result<Option<Duration>, RelayError> {
+    let (read, mut write) = stream.into_split();
+    let (frames_tx, mut frames) = mpsc::channel(QUEUE);
+    let mut reader = JoinSet::new();
+    reader.spawn(read_frames(read, frames_tx));
+    let mut buf = vec![0; usize::from(u16::MAX)];
+    let mut next_ping = Instant::now() + keepalive;
+    let mut heard = Instant::now();
+    let mut nonce = 0;
+    loop {
+        let message = tokio::select! {
+            frame = frames.recv() => {
+                let frame = frame.unwrap_or_else(|| Err(std::io::ErrorKind::ConnectionReset.into()))?;
+                heard = Instant::now();
+                let len = noise.read_message(&frame, &mut buf).map_err(|_| RelayError::Protocol)?;
+                let message = decode(&buf[..len]).map_err(|_| RelayError::Protocol)?;
+                match event_of(message, relay)? {
+                    Heard::Event(event) => {
+                        if events.send(event).await.is_err() {
+                            return Ok(None);
+                        }
+                    }
+                    Heard::Draining(pause) => return Ok(Some(pause)),
+                    Heard::Nothing => {}
+                }
+                continue;
+            }
+            wish = wishes.recv() => match wish {
+                Some(message) => message,
+                None => return Ok(None),
+            },
+            () = tokio::time::sleep_until(next_ping) => {
+                if heard.elapsed() > keepalive * 3 {
+                    let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "it went silent");
+                    return Err(RelayError::Broken(silent));
+                }
+                next_ping = Instant::now() + keepalive;
+                nonce += 1;
+                ClientMessage::Ping { nonce }
+            }
+        };
+        let len = noise.write_message(&encode(&message), &mut buf).map_err(|_| RelayError::Protocol)?;
+        let mut frame = Vec::with_capacity(2 + len);
+        noise::push_frame(&mut frame, &buf[..len]);
+        write.write_all(&frame).await?;
+    }
+}
+
+enum Heard {
+    Event(RelayEvent),
+    Draining(Duration),
+    Nothing,
+}
+
+fn event_of(message: RelayMessage, relay: SocketAddr) -> Result<Heard, RelayError> {
+    Ok(Heard::Event(match message {
+        RelayMessage::Ringing { call, target_key, leg } => {
+            RelayEvent::Ringing { call, target_key, leg, relay }
+        }
+        RelayMessage::CallFailed { call, reason } => RelayEvent::CallFailed { call, reason },
+        RelayMessage::Incoming { caller_key, caller, leg } => {
+            RelayEvent::Incoming { caller_key, caller, leg, relay }
+        }
+        RelayMessage::Status { online, .. } => RelayEvent::Status { online },
+        RelayMessage::Pong { .. } => return Ok(Heard::Nothing),
+        RelayMessage::Draining { reconnect_in_ms } => {
+            return Ok(Heard::Draining(Duration::from_millis(u64::from(reconnect_in_ms))));
+        }
+        RelayMessage::Replaced => return Err(RelayError::Replaced),
+    }))
+}
+
+/// Frames are read by a task of their own, because a half-read frame must not be dropped by `select!`.
+async fn read_frames(read: OwnedReadHalf, frames: mpsc::Sender<std::io::Result<Vec<u8>>>) {
+    let mut read = BufReader::new(read);
+    loop {
+        let frame = noise::read_frame(&mut read).await;
+        let last = frame.is_err();
+        if frames.send(frame).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Connects to the first address of `host_port` that answers.
+async fn dial(host_port: &str) -> Result<TcpStream, RelayError> {
+    let found = lookup_host(host_port).await.map_err(|_| RelayError::Name(host_port.to_owned()))?;
+    let mut reason = "the name has no address".to_owned();
+    for addr in found {
+        match timeout(TCP_CONNECT_DEADLINE, TcpStream::connect(addr)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => reason = error.to_string(),
+            Err(_) => reason = "no answer".to_owned(),
+        }
+    }
+    Err(RelayError::Unreachable { addr: host_port.to_owned(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_a_port_and_may_have_a_key() {
+        let key = PublicKey([7; 32]);
+        let parsed: RelayAddr = format!(" relay.example:443#{key} ").parse().unwrap();
+        assert_eq!(parsed, RelayAddr { host_port: "relay.example:443".into(), key: Some(key) });
+        assert_eq!("[::1]:443".parse::<RelayAddr>().unwrap().host_port, "[::1]:443");
+        for wrong in ["relay.example", ":443", "relay.example:0", "relay.example:443#abc", "a:99999"] {
+            assert!(wrong.parse::<RelayAddr>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_within_their_bounds() {
+        for failures in 0..60 {
+            for random in [0, u32::MAX / 2, u32::MAX] {
+                let pause = pause_after(failures, random);
+                assert!(pause >= PAUSE_MIN / 2 && pause <= PAUSE_MAX);
+                assert!(failures >= SOON_ATTEMPTS || pause <= PAUSE_SOON);
+            }
+        }
+        assert!(pause_after(30, u32::MAX) > pause_after(0, u32::MAX) * 10);
+    }
+}
