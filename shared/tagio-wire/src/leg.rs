@@ -11,8 +11,9 @@
 //! | 5 `CHALLENGE` | relay → client | `u32be channel`, 16-byte cookie |
 //! | 6 `BOUND` | relay → client | `u32be channel`, the address the relay saw: 16-byte IPv6 (or mapped IPv4), `u16be port` |
 //! | 7 `DATA` | both | `u32be channel`, one packet |
-//! | 8 `PUNCH` | peer → peer | nothing; opens the sender's NAT and is dropped on receipt |
+//! | 8 `PUNCH` | peer → peer | 8-byte token of the receiver; never sent to a relay, which drops it |
 //! | 9 `UNKNOWN` | relay → client | `u32be channel`: no such channel or token, so stop asking |
+//! | 10 `PUNCHED` | peer → peer | the same token: this pair of addresses works in both directions |
 //!
 //! The relay keeps nothing for a `BIND` whose cookie is wrong, and no answer is longer than its question.
 //!
@@ -47,6 +48,8 @@ pub mod tag {
     pub const PUNCH: u8 = 8;
     /// See the module's table.
     pub const UNKNOWN: u8 = 9;
+    /// See the module's table.
+    pub const PUNCHED: u8 = 10;
 }
 
 /// Names a channel of a relay. Random, so that nobody can guess a live one.
@@ -71,6 +74,10 @@ pub struct LegGrant {
     /// For this end only.
     pub token: LegToken,
 }
+
+/// Shows that a `PUNCH` comes from the peer that was given it. Random, new for each session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PunchToken(pub [u8; 8]);
 
 /// Proves that a client receives at the address that it sends from.
 pub type Cookie = [u8; 16];
@@ -106,8 +113,16 @@ pub enum Datagram<'a> {
         /// Opaque to the relay.
         packet: &'a [u8],
     },
-    /// Opens a NAT.
-    Punch,
+    /// Opens the sender's NAT and asks the receiver to answer.
+    Punch {
+        /// The receiver's, from its candidates: a stranger's is not answered.
+        token: PunchToken,
+    },
+    /// Answer to `Punch`.
+    Punched {
+        /// As asked with.
+        token: PunchToken,
+    },
     /// The relay knows no such channel or token.
     Unknown {
         /// As asked for.
@@ -119,8 +134,9 @@ impl<'a> Datagram<'a> {
     /// Reads a datagram; `None` when it is none of these, or cut short, or too long.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (&tag, rest) = bytes.split_first()?;
-        if tag == tag::PUNCH {
-            return rest.is_empty().then_some(Self::Punch);
+        if matches!(tag, tag::PUNCH | tag::PUNCHED) {
+            let token = PunchToken(rest.try_into().ok()?);
+            return Some(if tag == tag::PUNCH { Self::Punch { token } } else { Self::Punched { token } });
         }
         let (channel, rest) = rest.split_first_chunk::<4>()?;
         let channel = Channel(u32::from_be_bytes(*channel));
@@ -164,7 +180,8 @@ impl<'a> Datagram<'a> {
                 with(tag::BOUND, channel, &[&ip.octets(), &observed.port().to_be_bytes()])
             }
             Self::Data { channel, packet } => with(tag::DATA, channel, &[packet]),
-            Self::Punch => vec![tag::PUNCH],
+            Self::Punch { token } => [&[tag::PUNCH][..], &token.0].concat(),
+            Self::Punched { token } => [&[tag::PUNCHED][..], &token.0].concat(),
             Self::Unknown { channel } => with(tag::UNKNOWN, channel, &[]),
         }
     }

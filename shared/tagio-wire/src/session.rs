@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{geometry::Size, picture::UpdateNumber};
+use crate::{geometry::Size, leg::PunchToken, picture::UpdateNumber};
 
 /// Longest frame of the control stream in bytes.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
@@ -153,14 +153,22 @@ pub struct Terms {
     pub resume: [u8; 32],
 }
 
+/// Where a peer may be reached directly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidates {
+    /// At most [`crate::limits::CANDIDATES_MAX`].
+    pub addrs: Vec<SocketAddr>,
+    /// What a [`PUNCH`](crate::leg) to any of them carries.
+    pub token: PunchToken,
+}
+
 /// Viewer → host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewerMessage {
     /// The proof, right after the handshake.
     Auth(AuthFinish),
-    /// Addresses where the viewer may be reached directly. Starts a punching round; the host answers with
-    /// its own.
-    Candidates(Vec<SocketAddr>),
+    /// Where the viewer may be reached directly. Starts a punching round; the host answers with its own.
+    Candidates(Candidates),
     /// This update is decoded.
     Ack(UpdateNumber),
     /// Whether the picture is wanted: not while the window is hidden.
@@ -178,8 +186,8 @@ pub enum HostMessage {
     Accepted(Terms),
     /// No.
     Refused(AuthRefusal),
-    /// Addresses where the host may be reached directly.
-    Candidates(Vec<SocketAddr>),
+    /// Where the host may be reached directly.
+    Candidates(Candidates),
     /// What the viewer may do has changed.
     Permission(Permission),
     /// The session is over.
