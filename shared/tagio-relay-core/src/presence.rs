@@ -1,4 +1,9 @@
 //! Who is connected now, and who of them can be called.
+//!
+//! The newest connection of a key takes its presence over, but only once it has proven to be live: the
+//! first message of Noise IK can be replayed by whoever recorded it. Until such a connection has said
+//! something that only the key's owner can say, calls go to it *and* to the one before. The recorder gets
+//! bytes that it cannot read, and a true owner who came back misses nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,9 +31,28 @@ pub struct Client {
     pub presence: bool,
 }
 
+/// What a message from a client came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whether the client keeps to the rate.
+    pub allowed: bool,
+    /// The connection that lost the presence because this one is proven now.
+    pub replaced: Option<ConnId>,
+}
+
+/// On which connections an ID can be called.
+#[derive(Debug, Default)]
+struct Callable {
+    proven: Option<ConnId>,
+    /// The newest one that is not proven yet.
+    pending: Option<ConnId>,
+}
+
 #[derive(Debug)]
 struct Entry {
     client: Client,
+    /// Whether it has shown that it is no replay.
+    proven: bool,
     heard: Instant,
     /// INVARIANT: `(queued, conn)` is in `Presence::deadlines`, and not later than the true deadline.
     queued: Instant,
@@ -47,26 +71,42 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// A client has come. The connection that it takes the presence over from, if any: the newest wins.
+    /// A client has come; `proven` says that its handshake cannot be a replay. The connection that it takes
+    /// the presence over from, if any.
     pub fn insert(
         &mut self,
         conn: ConnId,
         client: Client,
+        proven: bool,
         timeout: Duration,
         now: Instant,
     ) -> Option<ConnId> {
         let queued = now + timeout;
         self.deadlines.insert((queued, conn));
-        self.entries.insert(conn, Entry { client, heard: now, queued, messages: now, calls: Vec::new() });
-        if client.presence { self.callable.insert(client.id, conn) } else { None }
+        let calls = Vec::new();
+        self.entries.insert(conn, Entry { client, proven, heard: now, queued, messages: now, calls });
+        if !client.presence {
+            return None;
+        }
+        let callable = self.callable.entry(client.id).or_default();
+        if proven {
+            return callable.proven.replace(conn);
+        }
+        callable.pending = Some(conn);
+        None
     }
 
     /// A client is gone. A presence that a newer connection took over stays.
     pub fn remove(&mut self, conn: ConnId) -> Option<Client> {
         let entry = self.entries.remove(&conn)?;
         self.deadlines.remove(&(entry.queued, conn));
-        if self.callable.get(&entry.client.id) == Some(&conn) {
-            self.callable.remove(&entry.client.id);
+        let id = entry.client.id;
+        if let Some(callable) = self.callable.get_mut(&id) {
+            callable.proven.take_if(|proven| *proven == conn);
+            callable.pending.take_if(|pending| *pending == conn);
+            if callable.proven.is_none() && callable.pending.is_none() {
+                self.callable.remove(&id);
+            }
         }
         Some(entry.client)
     }
@@ -76,17 +116,36 @@ impl Presence {
         self.entries.get(&conn).map(|entry| &entry.client)
     }
 
-    /// The connection on which `id` can be called.
-    pub fn callable(&self, id: PeerId) -> Option<(ConnId, &Client)> {
-        let conn = *self.callable.get(&id)?;
-        Some((conn, self.client(conn)?))
+    /// The connections on which `id` can be called: one, for a short time two, of the same key.
+    pub fn callable(&self, id: PeerId) -> impl Iterator<Item = ConnId> + use<> {
+        let callable = self.callable.get(&id);
+        let proven = callable.and_then(|callable| callable.proven);
+        let pending = callable.and_then(|callable| callable.pending);
+        proven.into_iter().chain(pending)
     }
 
-    /// A message came: whether `rate` allows it. `None` when the connection is not known.
-    pub fn heard(&mut self, conn: ConnId, rate: Rate, now: Instant) -> Option<bool> {
+    /// A message came and was authentic. `None` when the connection is not known.
+    pub fn heard(&mut self, conn: ConnId, rate: Rate, now: Instant) -> Option<Heard> {
         let entry = self.entries.get_mut(&conn)?;
         entry.heard = now;
-        Some(rate.spend(&mut entry.messages, now).is_ok())
+        let allowed = rate.spend(&mut entry.messages, now).is_ok();
+        let newly_proven = !std::mem::replace(&mut entry.proven, true);
+        let client = entry.client;
+        let replaced = if newly_proven && client.presence { self.prove(conn, client.id) } else { None };
+        Some(Heard { allowed, replaced })
+    }
+
+    fn prove(&mut self, conn: ConnId, id: PeerId) -> Option<ConnId> {
+        let callable = self.callable.entry(id).or_default();
+        callable.pending.take_if(|pending| *pending == conn);
+        match callable.proven {
+            // Names count upwards: a newer one has proven itself first.
+            Some(newer) if newer > conn => Some(conn),
+            older => {
+                callable.proven = Some(conn);
+                older
+            }
+        }
     }
 
     /// Remembers the leg of a call; the leg that an earlier call of this number had, if any.

@@ -11,7 +11,7 @@ use std::{
 
 use rand::{CryptoRng, RngExt};
 use tagio_wire::{
-    PeerId,
+    PeerId, PublicKey,
     control::{CallFailure, CallId, ClientMessage, RelayMessage},
     leg::{Channel, Cookie, DATA_HEADER_LEN, Datagram, LegGrant, PACKET_BYTES_MAX, is_leg_datagram, tag},
 };
@@ -134,13 +134,12 @@ impl<R: CryptoRng> RelayState<R> {
         self.outputs.pop_front()
     }
 
-    /// A client was let in.
-    pub fn connect(&mut self, client: Client, now: Instant) -> ConnId {
+    /// A client was let in; `proven` says that its handshake cannot be a replay.
+    pub fn connect(&mut self, client: Client, proven: bool, now: Instant) -> ConnId {
         let conn = ConnId(self.name());
-        if let Some(old) = self.presence.insert(conn, client, self.limits.presence_timeout(), now) {
-            self.send(old, RelayMessage::Replaced);
-            self.outputs.push_back(Output::Close { conn: old });
-        }
+        let timeout = self.limits.presence_timeout();
+        let replaced = self.presence.insert(conn, client, proven, timeout, now);
+        self.replaced(replaced);
         conn
     }
 
@@ -152,14 +151,12 @@ impl<R: CryptoRng> RelayState<R> {
     /// A client said something.
     pub fn handle_message(&mut self, conn: ConnId, message: ClientMessage, now: Instant) {
         let rate = Rate::new(self.limits.message_burst, self.limits.message_interval_ms);
-        match self.presence.heard(conn, rate, now) {
-            Some(true) => {}
-            Some(false) => {
-                self.denials.count(Denial::MessageRate);
-                self.outputs.push_back(Output::Close { conn });
-                return;
-            }
-            None => return,
+        let Some(heard) = self.presence.heard(conn, rate, now) else { return };
+        self.replaced(heard.replaced);
+        if !heard.allowed {
+            self.denials.count(Denial::MessageRate);
+            self.outputs.push_back(Output::Close { conn });
+            return;
         }
         match message {
             ClientMessage::Call { call, target } => {
@@ -173,7 +170,7 @@ impl<R: CryptoRng> RelayState<R> {
                 }
             }
             ClientMessage::Lookup { request, target } => {
-                let online = self.presence.callable(target).is_some();
+                let online = self.presence.callable(target).next().is_some();
                 self.send(conn, RelayMessage::Status { request, online });
             }
             ClientMessage::Ping { nonce } => self.send(conn, RelayMessage::Pong { nonce }),
@@ -260,9 +257,7 @@ impl<R: CryptoRng> RelayState<R> {
             self.denials.count(Denial::Draining);
             return Err(CallFailure::Full);
         }
-        let Some((target_conn, &called)) = self.presence.callable(target) else {
-            return Err(CallFailure::Offline);
-        };
+        let Some(target_key) = self.target_key(target) else { return Err(CallFailure::Offline) };
         let made_by = CallRef { conn, call };
         let parties = (caller.id, target);
         let [leg, called_leg] =
@@ -273,10 +268,26 @@ impl<R: CryptoRng> RelayState<R> {
         if let Some(old) = self.presence.add_call(conn, call, leg.channel) {
             self.legs.remove(old).into_iter().for_each(|ended| self.close_tcp(&ended));
         }
-        let incoming = RelayMessage::Incoming { caller_key: caller.key, caller: caller.id, leg: called_leg };
-        self.send(target_conn, incoming);
-        self.send(conn, RelayMessage::Ringing { call, target_key: called.key, leg });
+        for conn in self.presence.callable(target) {
+            let incoming =
+                RelayMessage::Incoming { caller_key: caller.key, caller: caller.id, leg: called_leg };
+            self.send(conn, incoming);
+        }
+        self.send(conn, RelayMessage::Ringing { call, target_key, leg });
         Ok(())
+    }
+
+    fn target_key(&self, target: PeerId) -> Option<PublicKey> {
+        let conn = self.presence.callable(target).next()?;
+        self.presence.client(conn).map(|client| client.key)
+    }
+
+    /// Tells a connection that a newer one of the same key has its presence now.
+    fn replaced(&mut self, conn: Option<ConnId>) {
+        if let Some(conn) = conn {
+            self.send(conn, RelayMessage::Replaced);
+            self.outputs.push_back(Output::Close { conn });
+        }
     }
 
     fn spend_call(&mut self, caller: &Client, now: Instant) -> Result<(), CallFailure> {
