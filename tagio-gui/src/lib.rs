@@ -1,3 +1,5 @@
 //! TagIO's desktop client: share a screen, control one, with or without a window.
 
+pub mod config;
 pub mod engine;
+pub mod theme;

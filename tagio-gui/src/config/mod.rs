@@ -1,0 +1,14 @@
+//! What the client keeps in its data folder: settings, known peers and its own key.
+
+mod device_key;
+mod known_peers;
+mod settings;
+mod target;
+
+pub use device_key::{DEVICE_KEY_BYTES, DeviceKey};
+pub use known_peers::{KnownHost, KnownPeers, KnownViewer};
+pub use settings::{SCALE_PERCENT, Settings, ThemeChoice, default_own_name};
+pub use target::{HostPort, RelayAddress, Target, TargetError};
+
+/// The relay that serves everybody who did not choose another one.
+pub const DEFAULT_RELAY: &str = "tagio-server.onrender.com:443";

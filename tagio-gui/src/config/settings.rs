@@ -1,0 +1,222 @@
+//! The settings on disk. Reading is tolerant: a bad value is a warning and keeps its default.
+
+use std::{fs, io, ops::RangeInclusive, path::Path};
+
+use anyhow::{Context as _, Result};
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tagio_process::write_private;
+use tagio_wire::limits::PEER_NAME_BYTES_MAX;
+
+use super::{DEFAULT_RELAY, RelayAddress};
+
+const FILE_NAME: &str = "settings.json";
+
+/// Where a file goes that is no settings file at all, before a new one takes its place.
+const BAD_FILE_NAME: &str = "settings.bad.json";
+
+/// Sizes of the window's contents that can be chosen, in per cent.
+pub const SCALE_PERCENT: RangeInclusive<u16> = 75..=300;
+
+/// Light or dark.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThemeChoice {
+    /// As the desktop is.
+    #[default]
+    System,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+/// Everything that the user can set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `HOST:PORT` with an optional `#KEY`; a valid [`RelayAddress`].
+    pub relay: String,
+    /// What the relay wants to be shown; empty when it wants nothing.
+    pub relay_auth: String,
+    /// What this computer calls itself.
+    pub name: String,
+    /// The unattended password as the engine stores it: never the password itself.
+    pub password: Option<Vec<u8>>,
+    /// Whether the user is asked before a viewer is let in.
+    pub ask: bool,
+    /// Whether a viewer that is let in without asking may control, or look only.
+    pub control: bool,
+    /// Light or dark.
+    pub theme: ThemeChoice,
+    /// Within [`SCALE_PERCENT`].
+    pub scale_percent: u16,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            relay: DEFAULT_RELAY.to_owned(),
+            relay_auth: String::new(),
+            name: default_own_name(),
+            password: None,
+            ask: true,
+            control: true,
+            theme: ThemeChoice::System,
+            scale_percent: 100,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them. Each warning is a sentence; a missing file is no warning.
+    pub fn load(data_dir: &Path) -> (Self, Vec<String>) {
+        let path = data_dir.join(FILE_NAME);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return (Self::default(), Vec::new()),
+            Err(error) => return (Self::default(), vec![format!("cannot read {}: {error}", path.display())]),
+        };
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(values)) => Self::from_values(values),
+            _ => {
+                // Kept for whoever edited it by hand; failing to keep it is no reason not to start.
+                let _ = fs::rename(&path, data_dir.join(BAD_FILE_NAME));
+                (Self::default(), vec![format!("{FILE_NAME} is not JSON; it is kept as {BAD_FILE_NAME}")])
+            }
+        }
+    }
+
+    /// Replaces the file.
+    pub fn save(&self, data_dir: &Path) -> Result<()> {
+        let path = data_dir.join(FILE_NAME);
+        let values = serde_json::json!({
+            "relay": self.relay,
+            "relay_auth": self.relay_auth,
+            "name": self.name,
+            "password": self.password.as_deref().map(|blob| BASE64.encode(blob)),
+            "ask": self.ask,
+            "control": self.control,
+            "theme": self.theme,
+            "scale_percent": self.scale_percent,
+        });
+        let text = serde_json::to_vec_pretty(&values).context("cannot encode the settings")?;
+        write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn from_values(values: Map<String, Value>) -> (Self, Vec<String>) {
+        let mut settings = Self::default();
+        let mut values = Values { values, warnings: Vec::new() };
+        values.take("relay", &mut settings.relay, |text: String| {
+            text.parse::<RelayAddress>().is_ok().then_some(text)
+        });
+        values.take("relay_auth", &mut settings.relay_auth, Some);
+        values.take("name", &mut settings.name, |name: String| is_name(&name).then_some(name));
+        values.take("password", &mut settings.password, |text: Option<String>| match text {
+            Some(text) => BASE64.decode(text.as_bytes()).ok().map(Some),
+            None => Some(None),
+        });
+        values.take("ask", &mut settings.ask, Some);
+        values.take("control", &mut settings.control, Some);
+        values.take("theme", &mut settings.theme, Some);
+        values.take("scale_percent", &mut settings.scale_percent, |percent: u16| {
+            SCALE_PERCENT.contains(&percent).then_some(percent)
+        });
+        (settings, values.into_warnings())
+    }
+}
+
+/// Whether a computer may call itself so.
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= PEER_NAME_BYTES_MAX
+}
+
+/// `user@computer`, as far as the system knows them.
+pub fn default_own_name() -> String {
+    let user = ["USER", "USERNAME", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let computer = ["COMPUTERNAME", "HOSTNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .or_else(|| fs::read_to_string("/etc/hostname").ok())
+        .map(|name| name.trim().to_owned());
+    let parts: Vec<_> = [user, computer].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let name = parts.join("@");
+    if is_name(&name) { name } else { "TagIO".to_owned() }
+}
+
+/// The keys of a file that are not read yet.
+struct Values {
+    values: Map<String, Value>,
+    warnings: Vec<String>,
+}
+
+impl Values {
+    /// Reads one key into `field` if it is there and `accept` likes it.
+    fn take<T: DeserializeOwned, U>(
+        &mut self,
+        key: &str,
+        field: &mut U,
+        accept: impl FnOnce(T) -> Option<U>,
+    ) {
+        let Some(value) = self.values.remove(key) else { return };
+        match serde_json::from_value(value).ok().and_then(accept) {
+            Some(value) => *field = value,
+            None => {
+                self.warnings.push(format!("{FILE_NAME}: the value of \"{key}\" makes no sense; ignored"))
+            }
+        }
+    }
+
+    fn into_warnings(mut self) -> Vec<String> {
+        let unknown = self.values.keys().map(|key| format!("{FILE_NAME}: \"{key}\" is not known; ignored"));
+        self.warnings.extend(unknown);
+        self.warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let saved = Settings {
+            relay: "relay.example:443".to_owned(),
+            relay_auth: "hush".to_owned(),
+            name: "Zoë's PC".to_owned(),
+            password: Some(vec![0, 1, 255]),
+            ask: false,
+            control: false,
+            theme: ThemeChoice::Dark,
+            scale_percent: 150,
+        };
+        saved.save(dir.path()).unwrap();
+        assert_eq!(Settings::load(dir.path()), (saved, Vec::new()));
+    }
+
+    #[test]
+    fn a_bad_key_warns_and_keeps_its_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = r#"{"relay": "nonsense", "scale_percent": 9, "ask": "yes", "theme": "dark", "sound": 1}"#;
+        fs::write(dir.path().join(FILE_NAME), text).unwrap();
+        let (settings, warnings) = Settings::load(dir.path());
+        assert_eq!(settings, Settings { theme: ThemeChoice::Dark, ..Settings::default() });
+        assert_eq!(warnings.len(), 4, "{warnings:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_settings_file_is_kept_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE_NAME), "{oops").unwrap();
+        let (settings, warnings) = Settings::load(dir.path());
+        assert_eq!(settings, Settings::default());
+        assert_eq!(warnings.len(), 1);
+        assert_eq!(fs::read_to_string(dir.path().join(BAD_FILE_NAME)).unwrap(), "{oops");
+    }
+
+    #[test]
+    fn the_default_name_is_a_name() {
+        assert!(is_name(&default_own_name()));
+    }
+}
