@@ -66,7 +66,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Presence {
     entries: BTreeMap<ConnId, Entry>,
-    callable: BTreeMap<PeerId, ConnId>,
+    callable: BTreeMap<PeerId, Callable>,
     deadlines: BTreeSet<(Instant, ConnId)>,
 }
 

@@ -268,10 +268,10 @@ impl<R: CryptoRng> RelayState<R> {
         if let Some(old) = self.presence.add_call(conn, call, leg.channel) {
             self.legs.remove(old).into_iter().for_each(|ended| self.close_tcp(&ended));
         }
-        for conn in self.presence.callable(target) {
+        for called in self.presence.callable(target) {
             let incoming =
                 RelayMessage::Incoming { caller_key: caller.key, caller: caller.id, leg: called_leg };
-            self.send(conn, incoming);
+            self.send(called, incoming);
         }
         self.send(conn, RelayMessage::Ringing { call, target_key, leg });
         Ok(())
