@@ -228,15 +228,15 @@ fn a_changed_size_fills_everything_again() {
     assert_eq!(watched.frame, painter.truth(smaller));
 }
 
-/// Chooses the mode of this size, as a user does in the display settings.
+/// Chooses a smaller mode, as a user does in the display settings.
 fn shrink(painter: &Painter, size: Size) {
     let (conn, root) = (&painter.conn, painter.root);
-    let screen = conn.randr_get_screen_resources_current(root).expect("sent").reply().expect("RANDR");
-    let wanted =
-        |mode: &&ModeInfo| (u32::from(mode.width), u32::from(mode.height)) == (size.width, size.height);
-    let mode = screen.modes.iter().find(wanted).expect("Xvfb has this mode").id;
-    let (crtc, output) = (screen.crtcs[0], screen.outputs[0]);
     let (width, height) = (size.width as u16, size.height as u16);
+    let screen = conn.randr_get_screen_resources_current(root).expect("sent").reply().expect("RANDR");
+    let info = ModeInfo { width, height, name_len: 5, ..Default::default() };
+    let mode = conn.randr_create_mode(root, info, b"small").expect("sent").reply().expect("a mode").mode;
+    conn.randr_add_output_mode(screen.outputs[0], mode).expect("sent").check().expect("the mode fits");
+    let (crtc, output) = (screen.crtcs[0], screen.outputs[0]);
     let set = |mode, outputs: &[u32]| {
         let now = x11rb::CURRENT_TIME;
         conn.randr_set_crtc_config(crtc, now, screen.config_timestamp, 0, 0, mode, Rotation::ROTATE0, outputs)

@@ -8,17 +8,17 @@ use std::{
 use x11rb::rust_connection::RustConnection;
 
 /// The size of its screen.
-pub const WIDTH: u16 = 1280;
-pub const HEIGHT: u16 = 800;
+pub(crate) const WIDTH: u16 = 1280;
+pub(crate) const HEIGHT: u16 = 800;
 
-pub struct Xvfb {
+pub(crate) struct Xvfb {
     server: Child,
-    pub display: String,
+    pub(crate) display: String,
 }
 
 impl Xvfb {
     /// `None`, said loudly, when Xvfb is not installed.
-    pub fn start(depth: u8) -> Option<Self> {
+    pub(crate) fn start(depth: u8) -> Option<Self> {
         let screen = format!("{WIDTH}x{HEIGHT}x{depth}");
         let started = Command::new("Xvfb")
             // `-noreset`: else the server starts over whenever its last client leaves.
@@ -40,11 +40,11 @@ impl Xvfb {
         Some(Self { server, display: format!(":{}", number.trim()) })
     }
 
-    pub fn connect(&self) -> (RustConnection, usize) {
+    pub(crate) fn connect(&self) -> (RustConnection, usize) {
         x11rb::connect(Some(&self.display)).expect("the server answers")
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }

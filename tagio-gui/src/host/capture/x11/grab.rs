@@ -4,7 +4,7 @@ use tagio_media::{BYTES_PER_PIXEL, Framebuffer};
 use tagio_wire::{Rect, Size};
 use x11rb::{
     connection::Connection as _,
-    errors::ReplyError,
+    errors::{ConnectionError, ReplyError},
     protocol::{
         ErrorKind,
         shm::ConnectionExt as _,
@@ -54,10 +54,8 @@ impl Grabber {
     }
 
     /// Frees the server's half of the memory.
-    pub(super) fn close(self, screen: &XScreen) {
-        if let Some(segment) = self.segment {
-            segment.detach(&screen.conn);
-        }
+    pub(super) fn close(self, screen: &XScreen) -> Result<(), ConnectionError> {
+        self.segment.map_or(Ok(()), |segment| segment.detach(&screen.conn))
     }
 
     /// Copies `rects`, which do not overlap and fit the frame, from the screen into `frame`.

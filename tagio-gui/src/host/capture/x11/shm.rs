@@ -38,7 +38,6 @@ pub(crate) struct Segment {
 impl Segment {
     /// Lets the server make the memory and maps it here too. The server frees it when the connection ends.
     pub(crate) fn create(conn: &RustConnection, bytes: usize) -> Result<Self, ShmError> {
-        // Without this, x11rb would hand a reply without its descriptor to the caller as a broken connection.
         if conn.extension_information(shm::X11_EXTENSION_NAME)?.is_none() {
             return Err(ShmError::Unsupported);
         }
@@ -74,9 +73,8 @@ impl Segment {
     }
 
     /// Frees the server's half; this one goes with the value.
-    pub(crate) fn detach(self, conn: &RustConnection) {
-        // A server that is gone has freed it already.
-        let _ = conn.shm_detach(self.id);
+    pub(crate) fn detach(self, conn: &RustConnection) -> Result<(), ConnectionError> {
+        conn.shm_detach(self.id).map(drop)
     }
 }
 

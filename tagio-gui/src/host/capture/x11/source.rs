@@ -10,7 +10,7 @@ use tagio_wire::{Rect, Size, picture::CursorUpdate};
 use x11rb::{
     NONE,
     connection::Connection as _,
-    errors::ReplyError,
+    errors::{ConnectionError, ReplyError},
     protocol::{
         damage::{self, ConnectionExt as _},
         xfixes::{self, ConnectionExt as _},
@@ -83,11 +83,11 @@ impl X11Source {
         Ok((Size::new(geometry.width.into(), geometry.height.into()), rects))
     }
 
-    fn resize(&mut self, size: Size) {
-        let old = std::mem::replace(&mut self.grabber, Grabber::new(&self.screen, size));
-        old.close(&self.screen);
+    fn resize(&mut self, size: Size) -> Result<(), ConnectionError> {
         self.size = size;
         self.needs_whole = true;
+        let old = std::mem::replace(&mut self.grabber, Grabber::new(&self.screen, size));
+        old.close(&self.screen)
     }
 }
 
@@ -113,7 +113,7 @@ impl CaptureSource for X11Source {
         for _ in 0..RESIZES_MAX {
             let (size, changed) = self.ask_changes().map_err(lost)?;
             if size != self.size {
-                self.resize(size);
+                self.resize(size).map_err(lost)?;
             }
             frame.resize(size);
             let region = if self.needs_whole { Region::whole(size) } else { region_of(&changed, size) };

@@ -1,0 +1,203 @@
+//! The picture as a child window of an X11 window, with a connection of its own. Runs on the decode thread.
+//!
+//! Pixels go by shared memory into a pixmap as large as the view, and from there to the window. The pixmap is
+//! the window's background too, so the server repaints by itself what other windows uncover, and nothing
+//! flashes. The window selects no events: clicks and keys reach the parent, as if it were not there.
+
+mod cursor;
+mod upload;
+
+use tagio_media::{Framebuffer, Region};
+use tagio_wire::Rect;
+use x11rb::{
+    COPY_DEPTH_FROM_PARENT, NONE,
+    connection::Connection as _,
+    errors::{ReplyError, ReplyOrIdError},
+    protocol::{
+        Event,
+        xproto::{
+            ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux,
+            Gcontext, Gravity, Pixmap, Rectangle, Screen, Window, WindowClass,
+        },
+    },
+    rust_connection::RustConnection,
+};
+
+use self::{cursor::Cursors, upload::Uploader};
+use super::{PictureCursor, Placement, PresentError, Presenter};
+
+/// The only depth whose fourth byte means nothing; with 32 bits a compositor would take it for transparency.
+const DEPTH: u8 = 24;
+
+/// Shows a picture in a child window.
+pub struct X11Presenter {
+    conn: RustConnection,
+    window: Window,
+    gc: Gcontext,
+    /// What the window shows, as large as the view.
+    shown: Option<Pixmap>,
+    uploader: Uploader,
+    cursors: Cursors,
+    placement: Placement,
+    /// The server reads the shared memory and will say when it is done; until then nobody writes it.
+    uploading: bool,
+}
+
+impl X11Presenter {
+    /// A child of the window `parent` on `display`, or on the one that `DISPLAY` names. Nothing is seen before
+    /// the first [`Presenter::place`].
+    pub fn open(display: Option<&str>, parent: Window) -> Result<Self, PresentError> {
+        let (conn, number) = x11rb::connect(display).map_err(unavailable)?;
+        let screen = conn.setup().roots[number].clone();
+        if screen.root_depth != DEPTH {
+            return Err(PresentError::Unavailable(format!("the screen has {} bits", screen.root_depth)));
+        }
+        let window = create_window(&conn, &screen, parent).map_err(unavailable)?;
+        let gc = create_gc(&conn, window).map_err(unavailable)?;
+        let cursors = Cursors::new(&conn).map_err(unavailable)?;
+        let uploader = Uploader::default();
+        Ok(Self {
+            conn,
+            window,
+            gc,
+            shown: None,
+            uploader,
+            cursors,
+            placement: Placement::default(),
+            uploading: false,
+        })
+    }
+
+    /// Waits until the server has read the shared memory. An error in the meantime means that the window went
+    /// with its parent: nothing else here can fail.
+    fn await_server(&mut self) -> Result<(), ReplyError> {
+        while self.uploading {
+            self.handle(self.conn.wait_for_event()?)?;
+        }
+        while let Some(event) = self.conn.poll_for_event()? {
+            self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), ReplyError> {
+        match event {
+            Event::ShmCompletion(_) => self.uploading = false,
+            Event::Error(error) => return Err(error.into()),
+            // Servers tell every client of keyboard changes.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Copies parts of the picture into the pixmap and the window.
+    fn draw(&mut self, picture: &Framebuffer, region: &Region) -> Result<(), ReplyOrIdError> {
+        let Some(shown) = self.shown else { return Ok(()) };
+        let view = self.placement.view();
+        let in_view = |rect: &Rect| rect.intersection(view)?.intersection(picture.size().rect());
+        let rects: Vec<Rect> = region.rects().iter().filter_map(in_view).collect();
+        if rects.is_empty() {
+            return Ok(());
+        }
+        self.await_server()?;
+        self.uploading = self.uploader.upload(&self.conn, (shown, self.gc), picture, &rects, view)?;
+        for rect in rects {
+            let (x, y) = ((rect.x - view.x) as i16, (rect.y - view.y) as i16);
+            let (width, height) = (rect.width as u16, rect.height as u16);
+            self.conn.copy_area(shown, self.window, self.gc, x, y, x, y, width, height)?;
+        }
+        // Servers may copy a background when it is set, so one that changed is set again.
+        let background = ChangeWindowAttributesAux::new().background_pixmap(shown);
+        self.conn.change_window_attributes(self.window, &background)?;
+        Ok(self.conn.flush()?)
+    }
+
+    /// A new pixmap for a view of a new size, black where no picture will be.
+    fn renew_pixmap(&mut self, area: Rect) -> Result<(), ReplyOrIdError> {
+        self.await_server()?;
+        self.uploader.resize(&self.conn, area.area() as usize)?;
+        let pixmap = self.conn.generate_id()?;
+        let (width, height) = (area.width as u16, area.height as u16);
+        self.conn.create_pixmap(DEPTH, pixmap, self.window, width, height)?;
+        self.conn.poly_fill_rectangle(pixmap, self.gc, &[Rectangle { x: 0, y: 0, width, height }])?;
+        if let Some(old) = self.shown.replace(pixmap) {
+            self.conn.free_pixmap(old)?;
+        }
+        Ok(())
+    }
+
+    fn hide(&mut self) -> Result<(), ReplyOrIdError> {
+        self.await_server()?;
+        self.conn.unmap_window(self.window)?;
+        Ok(self.conn.flush()?)
+    }
+
+    fn show(&mut self, old: Placement, picture: &Framebuffer) -> Result<(), ReplyOrIdError> {
+        let area = self.placement.area;
+        if self.shown.is_none() || (old.area.width, old.area.height) != (area.width, area.height) {
+            self.renew_pixmap(area)?;
+        }
+        self.draw(picture, &Region::whole(picture.size()))?;
+        let place =
+            ConfigureWindowAux::new().x(area.x as i32).y(area.y as i32).width(area.width).height(area.height);
+        self.conn.configure_window(self.window, &place)?;
+        // The window kept its old pixels while it was resized; the background has the new ones.
+        self.conn.clear_area(false, self.window, 0, 0, 0, 0)?;
+        self.conn.map_window(self.window)?;
+        Ok(self.conn.flush()?)
+    }
+}
+
+impl Presenter for X11Presenter {
+    fn present(&mut self, picture: &Framebuffer, damage: &Region) -> Result<(), PresentError> {
+        if self.placement.area.is_empty() {
+            return Ok(());
+        }
+        self.draw(picture, damage).map_err(lost)
+    }
+
+    fn place(&mut self, placement: Placement, picture: &Framebuffer) -> Result<(), PresentError> {
+        let old = std::mem::replace(&mut self.placement, placement);
+        match placement.area.is_empty() {
+            _ if old == placement => Ok(()),
+            true => self.hide().map_err(lost),
+            false => self.show(old, picture).map_err(lost),
+        }
+    }
+
+    fn set_cursor(&mut self, cursor: PictureCursor<'_>) -> Result<(), PresentError> {
+        let id = self.cursors.get(&self.conn, self.window, cursor).map_err(lost)?;
+        let aux = ChangeWindowAttributesAux::new().cursor(id);
+        self.conn.change_window_attributes(self.window, &aux).map_err(lost)?;
+        self.conn.flush().map_err(lost)
+    }
+}
+
+/// The child: the screen's own visual whatever the parent's is, and no events.
+fn create_window(conn: &RustConnection, screen: &Screen, parent: Window) -> Result<Window, ReplyOrIdError> {
+    let window = conn.generate_id()?;
+    let aux = CreateWindowAux::new()
+        .background_pixmap(NONE)
+        .border_pixel(0)
+        .bit_gravity(Gravity::NORTH_WEST)
+        .colormap(screen.default_colormap);
+    let class = WindowClass::INPUT_OUTPUT;
+    debug_assert_ne!(DEPTH, COPY_DEPTH_FROM_PARENT, "a parent with 32 bits must not pass them on");
+    conn.create_window(DEPTH, window, parent, 0, 0, 1, 1, 0, class, screen.root_visual, &aux)?.check()?;
+    Ok(window)
+}
+
+/// Draws black, and asks for no word about areas that could not be copied.
+fn create_gc(conn: &RustConnection, window: Window) -> Result<Gcontext, ReplyOrIdError> {
+    let gc = conn.generate_id()?;
+    conn.create_gc(gc, window, &CreateGCAux::new().foreground(0).graphics_exposures(0))?.check()?;
+    Ok(gc)
+}
+
+fn unavailable(error: impl std::fmt::Display) -> PresentError {
+    PresentError::Unavailable(error.to_string())
+}
+
+fn lost(error: impl std::fmt::Display) -> PresentError {
+    PresentError::Lost(error.to_string())
+}
