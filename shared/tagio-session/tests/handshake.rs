@@ -1,0 +1,217 @@
+//! The handshake from both ends: who gets in, and that nobody else does.
+
+mod world;
+
+use tagio_session::{
+    IdentityKey, OneTimeCode, Secret, StoredSecret,
+    handshake::{
+        Credential, HandshakeError, HostHandshake, HostStep, ViewerHandshake, ViewerIntent, ViewerStep,
+        WrongSecret,
+    },
+};
+use tagio_wire::{
+    decode, encode,
+    limits::{PEER_NAME_BYTES_MAX, PROTOCOL_VERSION},
+    session::{AuthFinish, AuthRefusal, AuthReply, SecretKind},
+};
+use world::{End, Knows, World};
+
+const CODE: &str = "BCDF ghjk";
+const PASSWORD: &str = "correct horse battery";
+
+#[test]
+fn a_viewer_with_the_right_secret_is_admitted() {
+    let world = World::new();
+    for knows in [Knows::HostKey, Knows::Nothing] {
+        for (typed, kind) in [(CODE, SecretKind::Code), (PASSWORD, SecretKind::Password)] {
+            let end = world.meet(knows, world.secret(typed));
+            let End::Admitted { admission, verified, kind: asked } = end else {
+                panic!("{knows:?}: {end:?}")
+            };
+            assert_eq!(asked, Some(kind));
+            assert_eq!(admission.visitor.key, world.viewer.public());
+            assert_eq!(admission.visitor.name, "Ada");
+            assert_eq!(verified.host_key, world.host.public());
+            assert_eq!(admission.phrase, verified.phrase, "{knows:?}");
+        }
+    }
+}
+
+#[test]
+fn a_viewer_comes_back_with_its_token() {
+    let world = World::new();
+    let End::Admitted { admission, verified, kind } =
+        world.meet(Knows::HostKey, Credential::Resume(world.token))
+    else {
+        panic!("not resumed")
+    };
+    assert_eq!(kind, None);
+    assert_eq!(verified.frame, None);
+    assert_eq!(admission.phrase, verified.phrase);
+}
+
+#[test]
+fn a_token_is_not_shown_to_a_host_whose_key_is_unknown() {
+    let world = World::new();
+    let started = ViewerHandshake::start(world.intent(None, Credential::Resume(world.token)));
+    assert_eq!(started.err(), Some(HandshakeError::ResumeNeedsHostKey));
+}
+
+#[test]
+fn a_wrong_secret_is_noticed_by_both() {
+    let world = World::new();
+    for knows in [Knows::HostKey, Knows::Nothing] {
+        for typed in ["zzzz-zzzz", "no idea"] {
+            let end = world.meet(knows, world.secret(typed));
+            assert!(matches!(end, End::WrongSecret(WrongSecret)), "{end:?}");
+        }
+    }
+}
+
+#[test]
+fn a_forged_proof_is_no_proof() {
+    let world = World::new();
+    for forged in [vec![], vec![0; 64], vec![7; 63]] {
+        let (mut viewer, first) = world.start(Some(world.host.public()), world.secret("no idea"));
+        let HostStep::Secret(request) = world.host_side().handle_frame(&first).unwrap() else { panic!() };
+        let (challenged, frame) = request.challenge(&world.stored_password).unwrap();
+        viewer = match viewer.handle_frame(&frame).unwrap() {
+            ViewerStep::WrongSecret { .. } => world.start(None, world.secret(CODE)).0,
+            step => panic!("{step:?}"),
+        };
+        drop(viewer);
+        assert_eq!(challenged.handle_finish(&AuthFinish::Proof(forged)), Err(WrongSecret));
+    }
+}
+
+#[test]
+fn another_host_than_the_pinned_one_is_not_spoken_to() {
+    let world = World::new();
+    let (_, first) = world.start(Some(IdentityKey::generate().public()), world.secret(CODE));
+    let refused = world.host_side().handle_frame(&first).err();
+    assert_eq!(refused, Some(HandshakeError::NotAuthentic));
+}
+
+#[test]
+fn two_tls_connections_with_someone_between_fail() {
+    let world = World::new();
+    for host_key in [Some(world.host.public()), None] {
+        let (viewer, first) = world.start(host_key, world.secret(CODE));
+        let outcome = match HostHandshake::new(&world.host, [9; 32]).handle_frame(&first) {
+            Err(error) => error,
+            Ok(HostStep::Continue { frame, .. }) => viewer.handle_frame(&frame).err().unwrap(),
+            Ok(step) => panic!("{step:?}"),
+        };
+        assert_eq!(outcome, HandshakeError::NotAuthentic);
+    }
+}
+
+#[test]
+fn a_stranger_between_two_first_contacts_cannot_relay_the_proof() {
+    let world = World::new();
+    let stranger = IdentityKey::generate();
+    // Towards the viewer the stranger is a host; it passes KE1 on as if it were its own.
+    let (viewer, first) = world.start(None, world.secret(CODE));
+    let HostStep::Continue { frame, next } =
+        HostHandshake::new(&stranger, world.exporter).handle_frame(&first).unwrap()
+    else {
+        panic!()
+    };
+    let ViewerStep::Continue { frame, next: viewer } = viewer.handle_frame(&frame).unwrap() else { panic!() };
+    let HostStep::Secret(request) = next.handle_frame(&frame).unwrap() else { panic!() };
+    // Even the host's own stored secret does not help: keys and exporter are part of the proof.
+    let (challenged, frame) = request.challenge(&world.stored_code).unwrap();
+    let reply: AuthReply = decode(&frame).unwrap();
+    assert!(matches!(reply, AuthReply::Challenge(_)));
+    let ViewerStep::Finished(verified) = viewer.handle_frame(&frame).unwrap() else { panic!() };
+    assert_ne!(verified.host_key, world.host.public());
+    let finish = world::finish_in(&verified.frame.unwrap());
+    let (_, first) = world.start(Some(world.host.public()), world.secret(CODE));
+    let HostStep::Secret(request) = world.host_side().handle_frame(&first).unwrap() else { panic!() };
+    let (at_host, _) = request.challenge(&world.stored_code).unwrap();
+    assert_eq!(at_host.handle_finish(&finish), Err(WrongSecret));
+    drop(challenged);
+}
+
+#[test]
+fn a_host_that_skips_the_challenge_is_not_believed() {
+    let world = World::new();
+    let (viewer, first) = world.start(None, world.secret(CODE));
+    let HostStep::Continue { frame, next } = world.host_side().handle_frame(&first).unwrap() else {
+        panic!()
+    };
+    let ViewerStep::Continue { frame, next: viewer } = viewer.handle_frame(&frame).unwrap() else { panic!() };
+    drop(next.handle_frame(&frame).unwrap());
+    let outcome = viewer.handle_frame(&encode(&AuthReply::Resumed)).err();
+    assert_eq!(outcome, Some(HandshakeError::UnfitReply));
+}
+
+#[test]
+fn a_refusal_reaches_the_viewer() {
+    let world = World::new();
+    let why = AuthRefusal::TooMany(77);
+    for knows in [Knows::HostKey, Knows::Nothing] {
+        let end = world.meet_refused(knows, why);
+        assert_eq!(end, why);
+    }
+}
+
+#[test]
+fn another_version_is_told_ours_whatever_follows_it() {
+    let world = World::new();
+    for version in [PROTOCOL_VERSION + 1, 9000] {
+        let later_format = [encode(&version), vec![0xff; 9]].concat();
+        let (frame, mut noise) = world.raw_known_host_request(&later_format);
+        let HostStep::Refuse { frame, why } = world.host_side().handle_frame(&frame).unwrap() else {
+            panic!()
+        };
+        assert_eq!(why, AuthRefusal::WrongVersion(PROTOCOL_VERSION));
+        let mut payload = vec![0; frame.len()];
+        let len = noise.read_message(&frame, &mut payload).unwrap();
+        assert_eq!(decode::<AuthReply>(&payload[..len]), Ok(AuthReply::Refused(why)));
+    }
+}
+
+#[test]
+fn wishes_and_names_arrive_fit_for_a_prompt() {
+    let world = World::new();
+    let name = format!("Eve\u{202e}\n{}", "x".repeat(500));
+    let intent = ViewerIntent {
+        name: &name,
+        view_only: true,
+        ..world.intent(Some(world.host.public()), world.secret(CODE))
+    };
+    let (_, first) = ViewerHandshake::start(intent).unwrap();
+    let HostStep::Secret(request) = world.host_side().handle_frame(&first).unwrap() else { panic!() };
+    assert!(request.visitor().view_only);
+    assert_eq!(request.visitor().name.len(), PEER_NAME_BYTES_MAX);
+    assert!(request.visitor().name.starts_with("Evexxx"));
+}
+
+#[test]
+fn unknown_patterns_and_empty_frames_are_refused() {
+    let world = World::new();
+    let outcome = |frame: &[u8]| world.host_side().handle_frame(frame).err();
+    assert_eq!(outcome(&[]), Some(HandshakeError::Malformed));
+    assert_eq!(outcome(&[3, 1, 2]), Some(HandshakeError::UnknownPattern(3)));
+    assert_eq!(outcome(&[1]), Some(HandshakeError::Malformed));
+}
+
+#[test]
+fn a_stored_password_survives_the_disk_and_tells_nothing() {
+    let world = World::new();
+    let bytes = world.stored_password.to_bytes();
+    assert!(!bytes.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes()));
+    let read = StoredSecret::from_bytes(&bytes).unwrap();
+    assert_eq!(read.kind(), SecretKind::Password);
+    assert!(StoredSecret::from_bytes(&bytes[1..]).is_err());
+    let world = World { stored_password: read, ..world };
+    assert!(matches!(world.meet(Knows::HostKey, world.secret(PASSWORD)), End::Admitted { .. }));
+}
+
+#[test]
+fn codes_are_the_same_however_they_are_typed() {
+    let code = OneTimeCode::parse(CODE).unwrap();
+    assert_eq!(*code.spelled(), "bcdf-ghjk");
+    assert_eq!(Secret::from(code).kind(), Secret::from_typed(" bcdf\u{2013}GHJK ").kind());
+}
