@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Shows TagIO at work on this machine: `make demo`.
+#
+# Without a display: relay, host and viewer on displays made for it, a letter typed through the viewer into a
+# remote editor, and demo.png to look at. With a display: the two windows, until one is closed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/processes.sh
+source scripts/processes.sh
+
+programs=$PWD/target/release
+password=demo-$RANDOM$RANDOM
+letter="Typed in the viewer, written by the host."
+
+build() {
+  cargo build --release --locked -p tagio-gui -p tagio_relay_server
+}
+
+gui() {
+  local data_dir=$1
+  shift
+  "$programs/tagio-gui" "$@" --relay "$relay" --data-dir "$work/$data_dir"
+}
+
+has_letter() {
+  [ "$(cat "$work/letter.txt")" = "$letter" ]
+}
+
+show_remote_desktop() {
+  new_display host 1280x800
+  host_display=$display
+  DISPLAY=$host_display start clock xterm -geometry 60x12+660+40 -e sh -c 'echo "the remote computer"; exec sh'
+  wait_for 15 "the remote terminal" find_window "$host_display" .
+  : >"$work/letter.txt"
+  DISPLAY=$host_display start editor mousepad --disable-server "$work/letter.txt"
+  wait_for 20 "the remote editor" find_window "$host_display" letter.txt
+}
+
+show_viewer() {
+  new_display viewer 1440x940
+  viewer_display=$display
+  DISPLAY=$viewer_display LIBGL_ALWAYS_SOFTWARE=1 start viewer gui viewer client "$id" --password "$password"
+  await viewer first-frame 30
+  echo "first picture after $answer ms"
+}
+
+# Keys on the viewer's display only: they reach the editor through TagIO or not at all.
+write_letter() {
+  export DISPLAY=$viewer_display
+  local window
+  window=$(find_window "$viewer_display" TagIO) || fail "the viewer has no window called TagIO"
+  xdotool windowactivate --sync "$window"
+  xdotool type --delay 25 "$letter"
+  xdotool key ctrl+s
+  wait_for 15 "the letter in the remote file (it holds: $(cat "$work/letter.txt"))" has_letter
+}
+
+run_without_display() {
+  need import mousepad xterm
+  show_remote_desktop
+  start_relay "$programs"
+  DISPLAY=$host_display start host gui host server --password "$password"
+  await host id
+  id=$answer
+  echo "the host has ID $id"
+  show_viewer
+  write_letter
+  import -display "$viewer_display" -window root demo.png
+  echo "the letter arrived; the viewer's screen is in demo.png"
+}
+
+# The ID belongs to the folder for good, so a short run without a window learns the ID of the window to come.
+learn_id() {
+  start host gui host server
+  await host id
+  id=$answer
+  stop "$last"
+}
+
+run_with_display() {
+  start_relay "$programs"
+  learn_id
+  start home gui host
+  local home=$last
+  start viewer gui viewer client "$id"
+  local viewer=$last
+  echo "one window shares this screen as $id, the other is about to show it: type the one-time code there"
+  echo "close a window, or press Ctrl-C, to end the demo"
+  wait -n "$home" "$viewer" || fail "a window ended with an error"
+}
+
+build
+if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
+  run_with_display
+else
+  run_without_display
+fi
