@@ -1,1 +1,71 @@
-fn main() {}
+//! The relay's program: settings, logs, signals; everything else is in the library.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use tagio_relay_server::{Config, Server, config::Args, reload_signal, stop_signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    tagio_process::init_logging(args.log_format.into(), args.verbose);
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when stderr is closed.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    let config = Config::load(args)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(args, &config))
+}
+
+async fn serve(args: &Args, config: &Config) -> Result<()> {
+    let server = Server::bind(config).await?;
+    let reloader = server.reloader();
+    let reloading = reload_signal(|| match Config::load(args) {
+        Ok(config) => reloader.reload(config.auth.as_ref(), config.limits),
+        Err(error) => error!("configuration not read again: {error:#}"),
+    });
+    let reloading = reloading.context("cannot wait for signals")?;
+    let stopping = stop_signal().context("cannot wait for signals")?;
+    announce(&server)?;
+    let stop = CancellationToken::new();
+    let serving = server.run(stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        served = &mut serving => return served,
+        () = reloading => {}
+        () = stopping => {}
+    }
+    stop.cancel();
+    serving.await
+}
+
+/// The line that scripts wait for.
+fn announce(server: &Server) -> Result<()> {
+    let (first, others) = server.addrs().split_first().context("the server listens nowhere")?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening {first} key {}", server.key())?;
+    stdout.flush()?;
+    for addr in others {
+        info!("also {addr}");
+    }
+    if let Some(addr) = server.metrics_addr() {
+        info!("metrics on http://{addr}/metrics");
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Whether a client may come in, once the handshake has said who it is.
+
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tagio_relay_core::{Denial, SourceNet};
+use tagio_wire::{
+    control::{Hello, Refusal},
+    limits::PROTOCOL_VERSION,
+};
+
+use crate::{config::Secret, lock::lock, shared::Shared};
+
+/// The relay's secret, hashed: comparing hashes takes the same time whatever was guessed, length included.
+#[derive(Clone)]
+pub(crate) struct AuthHash([u8; 32]);
+
+impl AuthHash {
+    pub(crate) fn new(secret: &Secret) -> Self {
+        Self(Sha256::digest(secret.bytes()).into())
+    }
+
+    fn matches(&self, shown: &str) -> bool {
+        let shown: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
+        self.0.ct_eq(&shown).into()
+    }
+}
+
+/// Checks version and secret.
+pub(crate) fn check(shared: &Shared, hello: &Hello, net: SourceNet) -> Result<(), (Refusal, Denial)> {
+    if hello.version != PROTOCOL_VERSION {
+        return Err((Refusal::WrongVersion(PROTOCOL_VERSION), Denial::WrongVersion));
+    }
+    if lock(&shared.hub).is_draining() {
+        return Err((Refusal::Draining, Denial::Draining));
+    }
+    let Some(auth) = shared.auth() else { return Ok(()) };
+    let mut admission = lock(&shared.admission);
+    let now = Instant::now();
+    admission.may_try_secret(net, now).map_err(|denial| (Refusal::TooMany, denial))?;
+    if hello.auth.as_deref().is_some_and(|shown| auth.matches(shown)) {
+        return Ok(());
+    }
+    admission.wrong_secret(net, now);
+    Err((Refusal::WrongSecret, Denial::WrongSecret))
+}

@@ -1,0 +1,82 @@
+//! The command line and the environment.
+
+use std::{
+    env,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result};
+use clap::{ArgAction, Parser, ValueEnum};
+use tagio_process::LogFormat;
+
+use super::{MetricsBind, parse_metrics_bind};
+
+/// Port for hosts of containers that choose it themselves.
+const PORT_VARIABLE: &str = "PORT";
+
+/// TagIO's relay: brokers IDs, helps peers meet, relays what cannot go direct.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "tagio_relay_server", version)]
+pub struct Args {
+    /// Address to listen on, TCP and UDP; repeatable [env: PORT] [default: 0.0.0.0:443]
+    #[arg(short, long, value_name = "ADDR")]
+    pub bind: Vec<SocketAddr>,
+
+    /// Address that clients are told to use [default: the one they dialled]
+    #[arg(short, long, value_name = "IP", env = "PUBLIC_IP")]
+    pub public_ip: Option<IpAddr>,
+
+    /// Secret that clients must show [default: none]
+    #[arg(long, value_name = "SECRET", env = "AUTH_SECRET", hide_env_values = true)]
+    pub auth: Option<String>,
+
+    /// Folder for the relay's key and the IDs [default: the system's place for it]
+    #[arg(long, value_name = "DIR", env = "TAGIO_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// File (TOML) with any of these settings and all limits; flags win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address of the metrics page, or off [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR", value_parser = parse_metrics_bind)]
+    pub metrics_bind: Option<MetricsBind>,
+
+    /// Say more; twice: say everything
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArg::Pretty)]
+    pub log_format: LogFormatArg,
+}
+
+/// How log lines look, as the command line spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormatArg {
+    /// For people.
+    Pretty,
+    /// One JSON object per line.
+    Json,
+}
+
+impl From<LogFormatArg> for LogFormat {
+    fn from(arg: LogFormatArg) -> Self {
+        match arg {
+            LogFormatArg::Pretty => Self::Pretty,
+            LogFormatArg::Json => Self::Json,
+        }
+    }
+}
+
+impl Args {
+    /// The port that the environment asks for.
+    pub(super) fn port_from_environment(&self) -> Result<Option<u16>> {
+        let Some(text) = env::var_os(PORT_VARIABLE).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let port = text.to_str().and_then(|text| text.parse().ok());
+        port.map(Some).with_context(|| format!("the variable {PORT_VARIABLE} is no port number"))
+    }
+}

@@ -1,0 +1,44 @@
+//! The configuration file: TOML, strict, so that a typing error never means a default.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Deserializer, de::Error};
+use tagio_relay_core::Limits;
+
+use super::{MetricsBind, parse_metrics_bind};
+
+/// What a file may say. Names are those of the flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct FileSettings {
+    pub(super) bind: Option<Vec<SocketAddr>>,
+    pub(super) public_ip: Option<IpAddr>,
+    pub(super) auth: Option<String>,
+    pub(super) data_dir: Option<PathBuf>,
+    #[serde(deserialize_with = "metrics_bind")]
+    pub(super) metrics_bind: Option<MetricsBind>,
+    pub(super) limits: Limits,
+}
+
+impl FileSettings {
+    /// Reads a file; the error is one line and names the key.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+            let what = error.message().replace('\n', " ");
+            anyhow!("{shown}, line {line}: {what}")
+        })
+    }
+}
+
+fn metrics_bind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MetricsBind>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_metrics_bind(&text).map(Some).map_err(D::Error::custom)
+}

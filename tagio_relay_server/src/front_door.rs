@@ -1,0 +1,83 @@
+//! Tells by the first bytes of a TCP connection who is there.
+//!
+//! Everything shares one port, so this is the only place that knows all protocols. A new one is a variant of
+//! [`Opening`], its mark in [`sniff`] and its arm in `connection`.
+
+use std::io;
+
+use tagio_wire::control::Preface;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// So many bytes tell everything.
+pub const SNIFF_LEN: usize = Preface::LEN;
+
+/// HTTP methods with the space after them. No other text opens a page.
+const HTTP_METHODS: [&[u8]; 8] =
+    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"TRACE "];
+
+/// Who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// TagIO's own protocol.
+    Tagio(Preface),
+    /// A browser, a probe, later whatever else speaks HTTP.
+    Http,
+}
+
+/// What some first bytes tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sniff {
+    /// Enough.
+    Known(Opening),
+    /// More must come.
+    Undecided,
+    /// Nobody of ours, whatever comes.
+    Stranger,
+}
+
+/// Judges the first bytes of a connection, however few.
+pub fn sniff(bytes: &[u8]) -> Sniff {
+    if let Some(head) = bytes.first_chunk::<{ Preface::LEN }>()
+        && let Some(preface) = Preface::parse(*head)
+    {
+        return Sniff::Known(Opening::Tagio(preface));
+    }
+    if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {
+        return Sniff::Known(Opening::Http);
+    }
+    let magic = Preface::MAGIC.starts_with(bytes) || bytes == Preface::MAGIC;
+    if magic || HTTP_METHODS.iter().any(|method| method.starts_with(bytes)) {
+        return Sniff::Undecided;
+    }
+    Sniff::Stranger
+}
+
+/// The first bytes as they were read, for protocols that need them again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Head {
+    bytes: [u8; SNIFF_LEN],
+    len: usize,
+}
+
+impl Head {
+    /// What was read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Reads until it is clear who is there; `None` for a stranger. Never reads past the head.
+pub async fn read_opening(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(Opening, Head)>> {
+    let mut head = Head::default();
+    loop {
+        match sniff(head.bytes()) {
+            Sniff::Known(opening) => return Ok(Some((opening, head))),
+            Sniff::Stranger => return Ok(None),
+            Sniff::Undecided => {}
+        }
+        match stream.read(&mut head.bytes[head.len..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => head.len += read,
+        }
+    }
+}

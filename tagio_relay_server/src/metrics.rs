@@ -1,0 +1,37 @@
+//! The metrics page: Prometheus text, made anew for each request.
+
+use std::fmt::Write;
+
+use crate::{lock::lock, shared::Shared};
+
+/// All metrics.
+pub(crate) fn text(shared: &Shared) -> String {
+    let gauges = lock(&shared.hub).gauges();
+    let connections = lock(&shared.admission).connections();
+    let mut out = String::with_capacity(8 * 1024);
+    let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
+        head(&mut out, name, kind, help);
+        line(&mut out, format_args!("{name} {value}"));
+    };
+    metric("tagio_relay_connections", "gauge", "TCP connections of all kinds", connections.into());
+    metric("tagio_relay_clients", "gauge", "Control connections that were let in", gauges.clients as u64);
+    metric("tagio_relay_callable", "gauge", "IDs that can be called now", gauges.callable as u64);
+    metric("tagio_relay_legs", "gauge", "Relay legs", gauges.legs as u64);
+    metric("tagio_relay_packets_total", "counter", "Packets forwarded", gauges.traffic.packets);
+    metric("tagio_relay_bytes_total", "counter", "Bytes in forwarded packets", gauges.traffic.bytes);
+    let name = "tagio_relay_denied_total";
+    head(&mut out, name, "counter", "What was refused or dropped, by reason");
+    for (denial, count) in shared.denials.iter() {
+        line(&mut out, format_args!("{name}{{reason=\"{}\"}} {count}", denial.label()));
+    }
+    out
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    line(out, format_args!("# HELP {name} {help}"));
+    line(out, format_args!("# TYPE {name} {kind}"));
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    writeln!(out, "{text}").expect("writing to a string cannot fail");
+}

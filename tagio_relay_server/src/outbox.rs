@@ -1,0 +1,183 @@
+//! Frames that wait for one TCP connection: bounded in bytes, written by one task, many at once.
+//!
+//! The bound covers what waits *and* what is being written. Whoever pushes never waits: a full outbox
+//! refuses, and its owner decides what that means.
+
+use std::{io, sync::Mutex, time::Duration};
+
+use thiserror::Error;
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    sync::Notify,
+    time::timeout,
+};
+
+use crate::lock::lock;
+
+/// Length prefix of a frame.
+const PREFIX_LEN: usize = 2;
+
+/// The frame does not fit.
+#[derive(Debug, Error)]
+#[error("outbox full")]
+pub(crate) struct Full;
+
+/// Why a connection's writer ended.
+#[derive(Debug, Error)]
+pub(crate) enum WriteError {
+    /// The other side takes nothing.
+    #[error("write stalled")]
+    Stalled,
+    /// The connection broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// What is in it is still written.
+    Finishing,
+    /// What is in it is lost.
+    Aborted,
+}
+
+struct State {
+    /// `u16be length` + bytes, repeated. No memory while it is empty: most clients are idle.
+    frames: Vec<u8>,
+    in_flight: usize,
+    stage: Stage,
+}
+
+/// See the module.
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    /// For the one writer.
+    changed: Notify,
+    /// For the connection's owner.
+    aborted: Notify,
+    bytes_max: usize,
+}
+
+impl Outbox {
+    pub(crate) fn new(bytes_max: u32) -> Self {
+        Self {
+            state: Mutex::new(State { frames: Vec::new(), in_flight: 0, stage: Stage::Open }),
+            changed: Notify::new(),
+            aborted: Notify::new(),
+            bytes_max: bytes_max as usize,
+        }
+    }
+
+    /// Adds a frame. One that comes after the end is forgotten.
+    pub(crate) fn push(&self, frame: &[u8]) -> Result<(), Full> {
+        let Ok(len) = u16::try_from(frame.len()) else { return Err(Full) };
+        let mut state = lock(&self.state);
+        if state.stage != Stage::Open {
+            return Ok(());
+        }
+        if state.in_flight + state.frames.len() + PREFIX_LEN + frame.len() > self.bytes_max {
+            return Err(Full);
+        }
+        let was_empty = state.frames.is_empty();
+        state.frames.extend_from_slice(&len.to_be_bytes());
+        state.frames.extend_from_slice(frame);
+        drop(state);
+        if was_empty {
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Writes what is in it, then closes.
+    pub(crate) fn finish(&self) {
+        let mut state = lock(&self.state);
+        if state.stage == Stage::Open {
+            state.stage = Stage::Finishing;
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Closes at once.
+    pub(crate) fn abort(&self) {
+        let mut state = lock(&self.state);
+        state.stage = Stage::Aborted;
+        state.frames = Vec::new();
+        drop(state);
+        self.changed.notify_one();
+        self.aborted.notify_one();
+    }
+
+    /// Returns when it is closed at once.
+    pub(crate) async fn wait_aborted(&self) {
+        self.aborted.notified().await;
+    }
+
+    /// Whether everything is written.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = lock(&self.state);
+        state.frames.is_empty() && state.in_flight == 0
+    }
+
+    /// All frames that wait; `None` after the end.
+    async fn take(&self) -> Option<Vec<u8>> {
+        loop {
+            {
+                let mut state = lock(&self.state);
+                state.in_flight = 0;
+                if !state.frames.is_empty() {
+                    let frames = std::mem::take(&mut state.frames);
+                    state.in_flight = frames.len();
+                    return Some(frames);
+                }
+                if state.stage != Stage::Open {
+                    return None;
+                }
+            }
+            self.changed.notified().await;
+        }
+    }
+
+    /// Writes everything to `stream` until the end, each batch as `transform` makes it.
+    pub(crate) async fn write_to(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        stall: Duration,
+        mut transform: impl FnMut(Vec<u8>) -> Vec<u8>,
+    ) -> Result<(), WriteError> {
+        while let Some(frames) = self.take().await {
+            write_all(stream, &transform(frames), stall).await?;
+        }
+        // The other side learns that this was all; it may be gone already.
+        let _ = timeout(stall, stream.shutdown()).await;
+        Ok(())
+    }
+}
+
+/// Writes `bytes` to a connection that must take some of them every `stall`.
+pub(crate) async fn write_all(
+    stream: &mut (impl AsyncWrite + Unpin),
+    mut bytes: &[u8],
+    stall: Duration,
+) -> Result<(), WriteError> {
+    while !bytes.is_empty() {
+        match timeout(stall, stream.write(bytes)).await {
+            Err(_) => return Err(WriteError::Stalled),
+            Ok(Ok(0)) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(Ok(written)) => bytes = &bytes[written..],
+            Ok(Err(error)) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// The frames in a batch.
+pub(crate) fn frames_of(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (prefix, rest) = batch.split_first_chunk::<PREFIX_LEN>()?;
+        let (frame, rest) = rest.split_at_checked(u16::from_be_bytes(*prefix).into())?;
+        batch = rest;
+        Some(frame)
+    })
+}

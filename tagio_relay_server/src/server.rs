@@ -1,0 +1,183 @@
+//! A relay from its sockets to its end.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use tagio_relay_core::Limits;
+use tagio_wire::PublicKey;
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    config::{Config, DEFAULT_METRICS, MetricsBind, Secret},
+    connection, http,
+    identity::RelayKey,
+    listeners,
+    lock::lock,
+    shared::{Parts, Shared},
+    store::Store,
+    udp::{self, UdpSockets},
+};
+
+/// How often time passes for the rules.
+const TICK: Duration = Duration::from_secs(1);
+/// How long legs in use keep a draining relay up: clients need at most 3 s to find another path.
+const DRAIN_LEGS: Duration = Duration::from_secs(8);
+/// How long clients have to take the news of draining.
+const DRAIN_NEWS: Duration = Duration::from_millis(500);
+/// How often draining looks whether it is done.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How long the store may take to close.
+const STORE_CLOSES: Duration = Duration::from_secs(1);
+/// Sockets that [`tagio_relay_core::SocketIndex`] can tell apart.
+const BINDS_MAX: usize = 256;
+
+/// A relay that listens and does not serve yet.
+pub struct Server {
+    shared: Arc<Shared>,
+    listeners: Vec<TcpListener>,
+    metrics: Option<TcpListener>,
+    addrs: Vec<SocketAddr>,
+    store_thread: JoinHandle<()>,
+}
+
+/// Gives a running relay another secret and other limits.
+///
+/// It does not keep the relay alive.
+#[derive(Clone)]
+pub struct Reloader(Weak<Shared>);
+
+impl Reloader {
+    /// From now on; who is in stays in.
+    pub fn reload(&self, auth: Option<&Secret>, limits: Limits) {
+        let Some(shared) = self.0.upgrade() else { return };
+        shared.reload(auth, limits);
+        info!("configuration read again");
+    }
+}
+
+impl Server {
+    /// Opens the sockets and the data directory.
+    pub async fn bind(config: &Config) -> Result<Self> {
+        ensure!(!config.binds.is_empty() && config.binds.len() <= BINDS_MAX, "between 1 and 256 addresses");
+        let pairs = listeners::open_all(&config.binds)?;
+        let metrics = open_metrics(config.metrics).await?;
+        let key = RelayKey::load(&config.data_dir)?;
+        let (store, store_thread) = Store::open(&config.data_dir)?;
+        let addrs: Vec<_> = pairs.iter().map(|pair| pair.addr).collect();
+        let (listeners, sockets) = pairs.into_iter().map(|pair| (pair.tcp, pair.udp)).unzip();
+        let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
+        let parts = Parts { store, key, sockets: UdpSockets::new(sockets)?, public_addr };
+        let shared = Arc::new(Shared::new(parts, config.auth.as_ref(), config.limits.clone()));
+        Ok(Self { shared, listeners, metrics, addrs, store_thread })
+    }
+
+    /// Where it listens, with real port numbers, in the order of the configuration.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// Where its metrics are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
+    }
+
+    /// What clients pin.
+    pub fn key(&self) -> PublicKey {
+        self.shared.public_key()
+    }
+
+    /// For later changes.
+    pub fn reloader(&self) -> Reloader {
+        Reloader(Arc::downgrade(&self.shared))
+    }
+
+    /// Serves until `stop`, then drains.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let Self { shared, listeners, metrics, addrs: _, store_thread } = self;
+        let mut tasks = JoinSet::new();
+        for index in shared.sockets.indices() {
+            tasks.spawn(udp::serve(Arc::clone(&shared), index));
+        }
+        for listener in listeners {
+            tasks.spawn(listeners::accept(Arc::clone(&shared), listener, stop.clone(), connection::serve));
+        }
+        if let Some(listener) = metrics {
+            // Metrics stay up while the relay drains.
+            let never = CancellationToken::new();
+            tasks.spawn(listeners::accept(Arc::clone(&shared), listener, never, connection::serve_metrics));
+        }
+        tasks.spawn(tick(Arc::clone(&shared)));
+        tokio::select! {
+            // First: what stops because of it is no failure.
+            biased;
+            () = stop.cancelled() => drain(&shared).await,
+            Some(ended) = tasks.join_next() => {
+                ended.context("a part of the server failed")?;
+                bail!("a part of the server ended");
+            }
+        }
+        // Every connection ends here, and with the last one the store.
+        tasks.shutdown().await;
+        drop(shared);
+        let joined = timeout(STORE_CLOSES, tokio::task::spawn_blocking(|| store_thread.join())).await;
+        if !matches!(joined, Ok(Ok(Ok(())))) {
+            warn!("the store's thread did not end well");
+        }
+        Ok(())
+    }
+}
+
+/// Lets time pass for the rules.
+async fn tick(shared: Arc<Shared>) {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        shared.handle_timeout();
+    }
+}
+
+/// Tells everybody, then waits for those who would be cut off, but not for long.
+async fn drain(shared: &Shared) {
+    info!("draining");
+    lock(&shared.hub).drain();
+    let started = Instant::now();
+    loop {
+        let waited = started.elapsed();
+        let done = {
+            let hub = lock(&shared.hub);
+            hub.is_quiet() || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
+        };
+        if done || waited >= DRAIN_LEGS {
+            return;
+        }
+        sleep(DRAIN_STEP).await;
+    }
+}
+
+async fn open_metrics(bind: MetricsBind) -> Result<Option<TcpListener>> {
+    match bind {
+        MetricsBind::Off => Ok(None),
+        MetricsBind::At(addr) => {
+            let listener = TcpListener::bind(addr).await;
+            listener.map(Some).with_context(|| {
+                format!("cannot serve metrics on {addr}; choose with --metrics-bind ADDR, or off")
+            })
+        }
+        MetricsBind::Default => Ok(TcpListener::bind(DEFAULT_METRICS)
+            .await
+            .inspect_err(|error| warn!("no metrics on {DEFAULT_METRICS}: {error}"))
+            .ok()),
+    }
+}
