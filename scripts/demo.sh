@@ -29,8 +29,11 @@ has_letter() {
 show_remote_desktop() {
   new_display host 1280x800
   host_display=$display
-  DISPLAY=$host_display start clock xterm -geometry 60x12+660+40 -e sh -c 'echo "the remote computer"; exec sh'
-  wait_for 15 "the remote terminal" find_window "$host_display" .
+  # A background only; ImageMagick reports failure also when it has drawn it.
+  display -display "$host_display" -size 1280x800 -window root 'gradient:#4f7ea8-#1d3557' || true
+  DISPLAY=$host_display start terminal xterm -title terminal -fa 'DejaVu Sans Mono' -fs 11 \
+    -geometry 62x14+40+40 -e sh -c 'echo "This is the remote computer."; uname -sr; exec sh'
+  wait_for 15 "the remote terminal" find_window "$host_display" terminal
   : >"$work/letter.txt"
   DISPLAY=$host_display start editor mousepad --disable-server "$work/letter.txt"
   wait_for 20 "the remote editor" find_window "$host_display" letter.txt

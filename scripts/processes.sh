@@ -94,7 +94,8 @@ new_display() {
   start "$1" Xvfb -displayfd 1 -nolisten tcp -noreset -screen 0 "$2x24"
   wait_for 10 "the display $1" grep -q . "$work/$1.out"
   display=:$(head -n 1 "$work/$1.out")
-  DISPLAY=$display start "$1-manager" openbox --config-file /dev/null
+  # Nobody's own settings: what a script shows is the same everywhere.
+  DISPLAY=$display XDG_CONFIG_HOME=$work start "$1-manager" openbox
   wait_for 10 "the window manager of $1" has_manager "$display"
 }
 
