@@ -51,7 +51,9 @@ impl Watched {
     fn open(server: &Xvfb) -> Self {
         let wakes = Arc::new(AtomicU32::new(0));
         let counter = Arc::clone(&wakes);
-        let wake: Wake = Arc::new(move || drop(counter.fetch_add(1, Ordering::SeqCst)));
+        let wake: Wake = Arc::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
         let source = open_display(Some(&server.display), wake).expect("the screen can be read");
         Self { source, wakes, frame: Framebuffer::default() }
     }
