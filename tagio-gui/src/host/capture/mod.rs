@@ -5,6 +5,9 @@ use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
 #[cfg(any(target_os = "macos", feature = "scrap-capture"))]
 mod scrap;
+#[cfg(any(target_os = "macos", feature = "scrap-capture"))]
+#[path = "windows/tiles.rs"]
+mod tiles;
 #[cfg(windows)]
 mod windows;
 #[cfg(target_os = "linux")]
