@@ -8,9 +8,11 @@
 pub mod guard;
 pub mod handshake;
 mod identity;
+pub mod input;
 mod name;
 mod opaque;
 mod opaque_rng;
+pub mod pacer;
 mod phrase;
 pub mod resume;
 mod secret;

@@ -1,7 +1,10 @@
 //! The handshake from both ends: who gets in, and that nobody else does.
 
+#![allow(clippy::unwrap_used, reason = "a test says no by failing")]
+
 mod world;
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tagio_session::{
     IdentityKey, OneTimeCode, Secret, StoredSecret,
     handshake::{
@@ -51,6 +54,13 @@ fn a_viewer_comes_back_with_its_token() {
 }
 
 #[test]
+fn an_expired_token_is_told_so() {
+    let world = World::new();
+    let end = world.meet(Knows::HostKey, Credential::Resume([6; 32]));
+    assert!(matches!(end, End::ViewerRefused(AuthRefusal::ResumeExpired)), "{end:?}");
+}
+
+#[test]
 fn a_token_is_not_shown_to_a_host_whose_key_is_unknown() {
     let world = World::new();
     let started = ViewerHandshake::start(world.intent(None, Credential::Resume(world.token)));
@@ -72,14 +82,7 @@ fn a_wrong_secret_is_noticed_by_both() {
 fn a_forged_proof_is_no_proof() {
     let world = World::new();
     for forged in [vec![], vec![0; 64], vec![7; 63]] {
-        let (mut viewer, first) = world.start(Some(world.host.public()), world.secret("no idea"));
-        let HostStep::Secret(request) = world.host_side().handle_frame(&first).unwrap() else { panic!() };
-        let (challenged, frame) = request.challenge(&world.stored_password).unwrap();
-        viewer = match viewer.handle_frame(&frame).unwrap() {
-            ViewerStep::WrongSecret { .. } => world.start(None, world.secret(CODE)).0,
-            step => panic!("{step:?}"),
-        };
-        drop(viewer);
+        let (challenged, _) = world.challenge(world.secret("no idea"));
         assert_eq!(challenged.handle_finish(&AuthFinish::Proof(forged)), Err(WrongSecret));
     }
 }
@@ -107,30 +110,29 @@ fn two_tls_connections_with_someone_between_fail() {
 }
 
 #[test]
-fn a_stranger_between_two_first_contacts_cannot_relay_the_proof() {
+fn a_proof_made_for_a_stranger_is_worth_nothing_at_the_host() {
     let world = World::new();
-    let stranger = IdentityKey::generate();
-    // Towards the viewer the stranger is a host; it passes KE1 on as if it were its own.
-    let (viewer, first) = world.start(None, world.secret(CODE));
-    let HostStep::Continue { frame, next } =
-        HostHandshake::new(&stranger, world.exporter).handle_frame(&first).unwrap()
-    else {
-        panic!()
-    };
-    let ViewerStep::Continue { frame, next: viewer } = viewer.handle_frame(&frame).unwrap() else { panic!() };
-    let HostStep::Secret(request) = next.handle_frame(&frame).unwrap() else { panic!() };
-    // Even the host's own stored secret does not help: keys and exporter are part of the proof.
-    let (challenged, frame) = request.challenge(&world.stored_code).unwrap();
-    let reply: AuthReply = decode(&frame).unwrap();
-    assert!(matches!(reply, AuthReply::Challenge(_)));
+    // The worst case: the stranger even has the host's stored secret, and so its challenge is accepted.
+    let stranger = World { host: IdentityKey::generate(), ..World::new() };
+    let (viewer, first) = world.start(Some(stranger.host.public()), world.secret(CODE));
+    let request = HostHandshake::new(&stranger.host, world.exporter).handle_frame(&first).unwrap();
+    let HostStep::Secret(request) = request else { panic!() };
+    let (_, frame) = request.challenge(&world.stored_code).unwrap();
     let ViewerStep::Finished(verified) = viewer.handle_frame(&frame).unwrap() else { panic!() };
-    assert_ne!(verified.host_key, world.host.public());
-    let finish = world::finish_in(&verified.frame.unwrap());
-    let (_, first) = world.start(Some(world.host.public()), world.secret(CODE));
-    let HostStep::Secret(request) = world.host_side().handle_frame(&first).unwrap() else { panic!() };
-    let (at_host, _) = request.challenge(&world.stored_code).unwrap();
-    assert_eq!(at_host.handle_finish(&finish), Err(WrongSecret));
-    drop(challenged);
+    let proof = world::finish_in(&verified.frame.unwrap());
+
+    let (challenged, _) = world.challenge(world.secret(CODE));
+    assert_eq!(challenged.handle_finish(&proof), Err(WrongSecret));
+}
+
+#[test]
+fn a_proof_cannot_be_replayed() {
+    let world = World::new();
+    let (challenged, verified) = world.challenge(world.secret(CODE));
+    let proof = world::finish_in(&verified.unwrap().frame.unwrap());
+    assert!(challenged.handle_finish(&proof).is_ok());
+    let (challenged, _) = world.challenge(world.secret(CODE));
+    assert_eq!(challenged.handle_finish(&proof), Err(WrongSecret));
 }
 
 #[test]
@@ -214,4 +216,35 @@ fn codes_are_the_same_however_they_are_typed() {
     let code = OneTimeCode::parse(CODE).unwrap();
     assert_eq!(*code.spelled(), "bcdf-ghjk");
     assert_eq!(Secret::from(code).kind(), Secret::from_typed(" bcdf\u{2013}GHJK ").kind());
+}
+
+#[test]
+fn tampered_frames_never_let_anybody_in() {
+    const ROUNDS: u64 = 5000;
+    let world = World::new();
+    for seed in 0..ROUNDS {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let knows = if rng.random() { Knows::HostKey } else { Knows::Nothing };
+        let victim = rng.random_range(..if matches!(knows, Knows::HostKey) { 3 } else { 5 });
+        let tamper = |number: usize, frame: &mut Vec<u8>| {
+            if number == victim {
+                spoil(frame, &mut rng);
+            }
+        };
+        let end = world.meet_tampered(knows, world.secret(CODE), tamper);
+        assert!(!matches!(end, Ok(End::Admitted { .. })), "seed {seed}: {knows:?}, frame {victim}");
+    }
+}
+
+/// Changes a frame in one of the ways in which a line or a stranger may.
+fn spoil(frame: &mut Vec<u8>, rng: &mut StdRng) {
+    let index = rng.random_range(..frame.len());
+    match rng.random_range(..4u8) {
+        0 => frame[index] ^= 1 << rng.random_range(..8u8),
+        1 => frame.truncate(index),
+        2 => frame.push(rng.random()),
+        _ => {
+            frame.remove(index);
+        }
+    }
 }

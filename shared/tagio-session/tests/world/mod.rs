@@ -4,8 +4,8 @@ use snow::{Builder, HandshakeState};
 use tagio_session::{
     IdentityKey, Secret, StoredSecret,
     handshake::{
-        Admission, Credential, HandshakeError, HostHandshake, HostStep, Verified, ViewerHandshake,
-        ViewerIntent, ViewerStep, WrongSecret,
+        Admission, Challenged, Credential, HandshakeError, HostHandshake, HostStep, Verified,
+        ViewerHandshake, ViewerIntent, ViewerStep, WrongSecret,
     },
 };
 use tagio_wire::{
@@ -26,13 +26,6 @@ pub(crate) enum End {
     Admitted { admission: Admission, verified: Verified, kind: Option<SecretKind> },
     WrongSecret(WrongSecret),
     ViewerRefused(AuthRefusal),
-    Failed(HandshakeError),
-}
-
-impl From<HandshakeError> for End {
-    fn from(error: HandshakeError) -> Self {
-        Self::Failed(error)
-    }
 }
 
 pub(crate) struct World {
@@ -84,7 +77,7 @@ impl World {
     }
 
     pub(crate) fn meet(&self, knows: Knows, credential: Credential) -> End {
-        self.meet_tampered(knows, credential, |_, _| ()).unwrap_or_else(End::from)
+        self.meet_tampered(knows, credential, |_, _| ()).unwrap()
     }
 
     /// Runs a whole handshake; `tamper` sees every frame with its number before it arrives.
@@ -158,6 +151,20 @@ impl World {
                 (ViewerStep::Refused(why), _) => End::ViewerRefused(why),
                 (step, _) => panic!("unexpected {step:?}"),
             });
+        }
+    }
+
+    /// A handshake up to the challenge, and what the viewer made of it.
+    pub(crate) fn challenge(&self, credential: Credential) -> (Challenged, Option<Verified>) {
+        let (viewer, first) = self.start(Some(self.host.public()), credential);
+        let HostStep::Secret(request) = self.host_side().handle_frame(&first).unwrap() else {
+            panic!("the viewer has shown a secret")
+        };
+        let (challenged, frame) = request.challenge(&self.stored_code).unwrap();
+        match viewer.handle_frame(&frame).unwrap() {
+            ViewerStep::Finished(verified) => (challenged, Some(verified)),
+            ViewerStep::WrongSecret { .. } => (challenged, None),
+            step => panic!("unexpected {step:?}"),
         }
     }
 

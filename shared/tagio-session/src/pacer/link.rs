@@ -1,0 +1,46 @@
+//! How fast a link carries: bytes over the time that it was busy with them.
+
+use std::time::Duration;
+
+/// Busy time that the estimate remembers. Long enough to even out the viewer's decoding, short enough to
+/// follow a mobile link.
+const MEMORY: Duration = Duration::from_millis(250);
+
+/// What decoding and acknowledging add to an update that travels alone. One that waits behind another is
+/// measured from acknowledgement to acknowledgement, where it cancels out.
+const DECODING: Duration = Duration::from_millis(4);
+
+/// Shortest time that is taken for a measurement: clocks and threads are no finer.
+const SERVICE_MIN: Duration = Duration::from_micros(100);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkRate {
+    bytes: f64,
+    busy_seconds: f64,
+}
+
+impl LinkRate {
+    /// The link was busy for `service` with `bytes`; `behind` if they waited behind others.
+    pub(super) fn observe(&mut self, bytes: u64, service: Duration, behind: bool) {
+        let service = if behind { service } else { service.saturating_sub(DECODING) };
+        self.bytes += bytes as f64;
+        self.busy_seconds += service.max(SERVICE_MIN).as_secs_f64();
+        let forget = MEMORY.as_secs_f64() / self.busy_seconds;
+        if forget < 1.0 {
+            self.bytes *= forget;
+            self.busy_seconds *= forget;
+        }
+    }
+
+    /// The estimate, once there is one.
+    pub(super) fn bytes_per_second(&self) -> Option<f64> {
+        (self.bytes > 0.0).then(|| self.bytes / self.busy_seconds)
+    }
+
+    /// How long the link takes for `bytes`; nothing while that is unknown.
+    pub(super) fn time_for(&self, bytes: u64) -> Duration {
+        let seconds = self.bytes_per_second().map_or(0.0, |rate| bytes as f64 / rate);
+        // An hour is as good as for ever, and keeps the arithmetic of instants in bounds.
+        Duration::from_secs_f64(seconds.min(3600.0))
+    }
+}
