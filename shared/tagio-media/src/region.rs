@@ -2,13 +2,14 @@
 
 use tagio_wire::{Rect, Size};
 
-/// Most rectangles that a region keeps. Beyond it the two whose union wastes least are merged: damage may
-/// grow, never shrink.
+/// Most rectangles that a region keeps: a busy screen rarely has more, and each costs an encoder a band.
+/// Beyond it rectangles are joined: damage may grow, never shrink.
 const RECTS_MAX: usize = 64;
 
-/// Damaged pixels. Its rectangles do not overlap.
+/// Damaged pixels, perhaps with some around them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Region {
+    /// INVARIANT: at most [`RECTS_MAX`], none of them empty, and no two overlap.
     rects: Vec<Rect>,
 }
 
@@ -37,7 +38,7 @@ impl Region {
 
     /// Number of pixels.
     pub fn area(&self) -> u64 {
-        self.rects.iter().map(|rect| rect.area()).sum()
+        self.rects.iter().copied().map(Rect::area).sum()
     }
 
     /// The smallest rectangle around it.
@@ -47,23 +48,15 @@ impl Region {
 
     /// Adds a rectangle.
     pub fn add(&mut self, rect: Rect) {
-        if rect.is_empty() || self.rects.iter().any(|r| r.contains(rect)) {
+        if rect.is_empty() || self.rects.iter().any(|have| have.contains(rect)) {
             return;
         }
-        let mut rect = rect;
-        // A rectangle that touches others swallows them when that wastes little, else it is cut around them.
-        loop {
-            let joined = self.rects.iter().position(|r| wasted(*r, rect) * 4 <= r.union(rect).area());
-            match joined {
-                Some(i) => rect = self.rects.swap_remove(i).union(rect),
-                None => break,
-            }
-        }
-        for piece in self.outside(rect) {
-            self.rects.push(piece);
-        }
-        while self.rects.len() > RECTS_MAX {
-            self.merge_closest();
+        let rect = self.join_neighbours(rect);
+        let pieces = self.outside(rect);
+        if self.rects.len() + pieces.len() <= RECTS_MAX {
+            self.rects.extend(pieces);
+        } else {
+            self.join_closest(rect);
         }
     }
 
@@ -78,33 +71,46 @@ impl Region {
         self.rects = self.rects.iter().filter_map(|rect| rect.intersection(screen)).collect();
     }
 
+    /// Takes out the rectangles whose union with `rect` wastes little, and returns that union.
+    fn join_neighbours(&mut self, mut rect: Rect) -> Rect {
+        while let Some(i) = self.rects.iter().position(|have| is_good_union(*have, rect)) {
+            rect = self.rects.swap_remove(i).union(rect);
+        }
+        rect
+    }
+
     /// The parts of `rect` that are not in the region yet.
     fn outside(&self, rect: Rect) -> Vec<Rect> {
         let mut pieces = vec![rect];
-        for have in &self.rects {
+        for have in self.rects.iter().filter(|have| have.intersection(rect).is_some()) {
             pieces = pieces.into_iter().flat_map(|piece| cut(piece, *have)).collect();
         }
         pieces
     }
 
-    /// Replaces the pair whose union wastes least by that union.
-    fn merge_closest(&mut self) {
-        let pairs = (0..self.rects.len()).flat_map(|a| (a + 1..self.rects.len()).map(move |b| (a, b)));
-        let closest = pairs.min_by_key(|&(a, b)| wasted(self.rects[a], self.rects[b]));
-        let Some((a, b)) = closest else { return };
-        let second = self.rects.swap_remove(b);
-        let mut union = self.rects.swap_remove(a).union(second);
-        while let Some(i) = self.rects.iter().position(|r| r.intersection(union).is_some()) {
+    /// Adds `rect` to the rectangle whose union with it wastes least, and to all that this union overlaps.
+    /// The two closest of all would waste less, but finding them makes each of thousands of small additions
+    /// thirty times as dear.
+    fn join_closest(&mut self, rect: Rect) {
+        let closest = (0..self.rects.len()).min_by_key(|i| wasted(self.rects[*i], rect));
+        let mut union = closest.map_or(rect, |i| self.rects.swap_remove(i).union(rect));
+        while let Some(i) = self.rects.iter().position(|have| have.intersection(union).is_some()) {
             union = self.rects.swap_remove(i).union(union);
         }
         self.rects.push(union);
     }
 }
 
+/// Whether at most a quarter of the union of two rectangles is in neither of them.
+fn is_good_union(a: Rect, b: Rect) -> bool {
+    wasted(a, b) <= a.union(b).area() / 4
+}
+
 /// Pixels that the union of two rectangles holds and neither of them does.
 fn wasted(a: Rect, b: Rect) -> u64 {
     let shared = a.intersection(b).map_or(0, Rect::area);
-    a.union(b).area() + shared - a.area() - b.area()
+    // Saturating: the sides of a rectangle may reach beyond what its corners can say.
+    a.union(b).area().saturating_sub(a.area() - shared).saturating_sub(b.area())
 }
 
 /// `rect` without `hole`, in at most four pieces.

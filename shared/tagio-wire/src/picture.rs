@@ -38,7 +38,9 @@ pub struct Band {
 /// How the pixels of a band come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Codec {
-    /// Rows of 3-byte RGB, zstd, with the same rectangle as last sent as prefix. Exact.
+    /// Rows of 3-byte RGB as one zstd frame. Exact. Its prefix is RGB rows too: of the band's rectangle and up
+    /// to 64 rows above and below it, as far as the screen goes, in the picture as it was before the update.
+    /// The bands of one update do not overlap.
     ZstdPrefix,
 }
 

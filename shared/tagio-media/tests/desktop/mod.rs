@@ -1,7 +1,8 @@
 //! A made-up desktop of text, repeatable from a seed: what the codec's tests and its bench look at.
-#![allow(dead_code, reason = "each test and the bench use a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test and the bench use a part of it, as a module")]
 
 pub mod font;
+pub mod pair;
 pub mod random;
 
 use tagio_media::Framebuffer;
@@ -125,7 +126,8 @@ impl Desktop {
         for (row, cover) in self.frame.rows_mut(cell).zip(glyph.chunks_exact(CELL_WIDTH as usize)) {
             for (pixel, cover) in row.chunks_exact_mut(4).zip(cover) {
                 for (value, ink) in pixel.iter_mut().zip(ink) {
-                    let mixed = u32::from(*value) * (255 - u32::from(*cover)) + u32::from(ink) * u32::from(*cover);
+                    let mixed =
+                        u32::from(*value) * (255 - u32::from(*cover)) + u32::from(ink) * u32::from(*cover);
                     *value = (mixed / 255) as u8;
                 }
             }

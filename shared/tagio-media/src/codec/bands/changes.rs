@@ -81,6 +81,9 @@ mod tests {
     fn long_unchanged_runs_split() {
         let below = 1 + SPLIT_ROWS;
         assert_eq!(found(&[(3, 0), (50, below)]), [Rect::new(3, 0, 48, below + 1)]);
-        assert_eq!(found(&[(3, 0), (50, below + 1)]), [Rect::new(3, 0, 1, 1), Rect::new(50, below + 1, 1, 1)]);
+        assert_eq!(
+            found(&[(3, 0), (50, below + 1)]),
+            [Rect::new(3, 0, 1, 1), Rect::new(50, below + 1, 1, 1)]
+        );
     }
 }

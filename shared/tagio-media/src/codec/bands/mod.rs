@@ -17,25 +17,20 @@ use crate::pixels::RGB_BYTES;
 pub use decoder::BandDecoder;
 pub use encoder::{BandEncoder, BandOptions};
 
-/// Most bytes of RGB in one band, unless a single row has more. Larger bands cut fewer scrolled areas apart,
-/// but their match table falls out of the processor's cache: see `benches/bands.rs`.
+/// Most bytes of RGB in one band, unless a single row has more. Half of it makes a first picture a tenth
+/// larger; twice of it makes a scroll take half as long again.
 const BAND_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Rows above and below a band that belong to its prefix: a scroll by this many rows finds all of its pixels
-/// across the edge between two bands.
+/// Rows above and below a band that belong to its prefix: a scroll by that much finds its pixels even across
+/// the edge between two bands. More rows would cost every band time to index them.
 const PREFIX_MARGIN_ROWS: u32 = 64;
 
-/// Columns left and right of a band that belong to its prefix.
-const PREFIX_MARGIN_COLUMNS: u32 = 0;
-
-/// Pixels of the old picture that are the prefix of a band at `rect`: the band and a margin around it, as far
-/// as the screen goes.
+/// Pixels of the old picture that are the prefix of a band at `rect`: the band and a margin above and below
+/// it, as far as the screen goes.
 fn prefix_rect(rect: Rect, screen: Size) -> Rect {
-    let (x, y) =
-        (rect.x.saturating_sub(PREFIX_MARGIN_COLUMNS), rect.y.saturating_sub(PREFIX_MARGIN_ROWS));
-    let right = rect.right().saturating_add(PREFIX_MARGIN_COLUMNS).min(screen.width);
+    let top = rect.y.saturating_sub(PREFIX_MARGIN_ROWS);
     let bottom = rect.bottom().saturating_add(PREFIX_MARGIN_ROWS).min(screen.height);
-    Rect::new(x, y, right - x, bottom - y)
+    Rect { y: top, height: bottom - top, ..rect }
 }
 
 /// Bytes of RGB that `rect` holds.

@@ -1,0 +1,173 @@
+//! What the viewer sees is what the host has, to the bit, whatever happens on the screen.
+
+mod desktop;
+
+use desktop::{CODE_PANE, Desktop, FULL_HD, pair::Pair, random::Random};
+use tagio_media::{
+    Framebuffer, Region,
+    codec::{EncodeError, VideoEncoder, bands::BandOptions},
+};
+use tagio_wire::{Rect, Size};
+
+const SCREEN: Size = Size::new(500, 420);
+
+/// Does something inside `place`, which is the damage then.
+fn disturb(desktop: &mut Desktop, place: Rect, random: &mut Random) {
+    match random.below(5) {
+        0 => desktop.fill(place, [random.next() as u8, 0, 255]),
+        1 => desktop.draw_noise(place, random),
+        2 => desktop.draw_text(place, random.next(), [255; 3], true),
+        3 => scroll(&mut desktop.frame, place, random.below(40) as usize),
+        // Damage without a change, or in the ignored byte only.
+        _ => {
+            let rows = desktop.frame.rows_mut(place);
+            rows.for_each(|row| row.chunks_exact_mut(4).for_each(|pixel| pixel[3] ^= 0x55));
+        }
+    }
+}
+
+/// Moves the rows of `place` up.
+fn scroll(frame: &mut Framebuffer, place: Rect, rows: usize) {
+    let old: Vec<Vec<u8>> = frame.rows(place).map(<[u8]>::to_vec).collect();
+    for (row, old) in frame.rows_mut(place).zip(old.iter().skip(rows)) {
+        row.copy_from_slice(old);
+    }
+}
+
+#[test]
+fn every_update_is_exact() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let level = [1, 3, -3][random.below(3) as usize];
+        let mut pair = Pair::new(BandOptions { level, ..BandOptions::default() });
+        let mut desktop = Desktop::new(SCREEN, seed);
+        pair.update(&desktop.frame);
+        for step in 0..25 {
+            for _ in 0..1 + random.below(4) {
+                let side_max = [12, 80, 500][random.below(3) as usize];
+                let place = random.rect(SCREEN, side_max);
+                disturb(&mut desktop, place, &mut random);
+                pair.damage.add(place);
+            }
+            pair.update(&desktop.frame);
+            pair.assert_exact(&desktop.frame, &format!("seed {seed}, step {step}"));
+            assert!(pair.picture.bytes().chunks_exact(4).all(|pixel| pixel[3] == 0));
+        }
+    }
+}
+
+#[test]
+fn viewers_of_different_pace_do_not_disturb_each_other() {
+    let mut random = Random::new(11);
+    let (mut quick, mut slow) = (Pair::default(), Pair::default());
+    let mut desktop = Desktop::new(SCREEN, 1);
+    for step in 0..120 {
+        let place = random.rect(SCREEN, 150);
+        disturb(&mut desktop, place, &mut random);
+        quick.damage.add(place);
+        slow.damage.add(place);
+        quick.update(&desktop.frame);
+        quick.assert_exact(&desktop.frame, &format!("quick, step {step}"));
+        if step % 13 == 0 {
+            slow.update(&desktop.frame);
+            slow.assert_exact(&desktop.frame, &format!("slow, step {step}"));
+        }
+    }
+}
+
+#[test]
+fn another_size_starts_anew_whatever_the_damage_says() {
+    let mut pair = Pair::default();
+    for (seed, (width, height)) in (0..).zip([(300, 200), (200, 300), (1, 1), (0, 0), (7, 600), (300, 200)]) {
+        let desktop = Desktop::new(Size::new(width, height), seed);
+        pair.damage = Region::new();
+        // Left over from the size before, and beyond the edges of this one.
+        pair.damage.add(Rect::new(100, 100, 4000, 4000));
+        pair.update(&desktop.frame);
+        pair.assert_exact(&desktop.frame, &format!("{width} x {height}"));
+    }
+}
+
+#[test]
+fn a_black_screen_is_an_update_of_no_bands() {
+    let mut pair = Pair::default();
+    let update = pair.encode(&Framebuffer::new(SCREEN)).expect("the viewer must learn the size");
+    assert_eq!((update.header.screen, update.header.bands.len()), (SCREEN, 0));
+    assert!(pair.encode(&Framebuffer::new(SCREEN)).is_none());
+}
+
+#[test]
+fn unchanged_damage_sends_nothing() {
+    let mut pair = Pair::default();
+    let mut desktop = Desktop::new(SCREEN, 5);
+    pair.update(&desktop.frame);
+    assert!(pair.encode(&desktop.frame).is_none(), "no damage");
+    pair.damage = Region::whole(SCREEN);
+    assert!(pair.encode(&desktop.frame).is_none(), "damage without change");
+    desktop.frame.bytes_mut().chunks_exact_mut(4).for_each(|pixel| pixel[3] = !pixel[3]);
+    pair.damage = Region::whole(SCREEN);
+    assert!(pair.encode(&desktop.frame).is_none(), "change in the ignored byte");
+}
+
+#[test]
+fn what_finds_no_room_comes_later() {
+    let mut pair = Pair::new(BandOptions { update_bytes_max: 1, ..BandOptions::default() });
+    let mut desktop = Desktop::new(FULL_HD, 6);
+    assert!(pair.update(&desktop.frame) > 0);
+    let mut updates = 1;
+    // The screen goes on changing meanwhile.
+    while pair.encoder.is_behind() {
+        let rect = desktop.type_letter(updates, 3, 8);
+        pair.update_rect(&desktop.frame, rect);
+        updates += 1;
+        assert!(updates < 100, "it never catches up");
+    }
+    assert!(updates > 2, "a full screen has several bands");
+    pair.assert_exact(&desktop.frame, "after the last");
+}
+
+#[test]
+fn a_screen_beyond_the_limits_is_refused() {
+    let long = Framebuffer::new(Size::new(40_000, 1));
+    let refused = Pair::default().encoder.encode(1, &long, &Region::new());
+    assert!(matches!(refused, Err(EncodeError::TooLarge(_))));
+}
+
+/// A fresh viewer's cost of `rect`, the rest of the screen being black.
+fn intra_bytes(screen: &Framebuffer, rect: Rect) -> usize {
+    let mut alone = Framebuffer::new(screen.size());
+    alone.copy_rect_from(screen, rect);
+    Pair::default().update(&alone)
+}
+
+#[test]
+fn a_typed_letter_costs_next_to_nothing() {
+    let (mut pair, mut desktop) = (Pair::default(), Desktop::new(FULL_HD, 7));
+    let first = pair.update(&desktop.frame);
+    let cell = desktop.type_letter(40, 20, 5);
+    let around = Rect::new(CODE_PANE.x, cell.y - 20, CODE_PANE.width, 60);
+    let letter = pair.update_rect(&desktop.frame, around);
+    assert!(letter <= 200 && letter * 100 < first, "{letter} bytes after {first}");
+}
+
+#[test]
+fn scrolling_and_moving_cost_a_part_of_drawing_anew() {
+    let (mut pair, mut desktop) = (Pair::default(), Desktop::new(FULL_HD, 8));
+    pair.update(&desktop.frame);
+    for first_line in [3, 6, 3] {
+        desktop.draw_code(first_line);
+        let (scroll, anew) =
+            (pair.update_rect(&desktop.frame, CODE_PANE), intra_bytes(&desktop.frame, CODE_PANE));
+        assert!(scroll * 3 < anew, "scroll to {first_line}: {scroll} bytes against {anew}");
+    }
+    let (here, there) = (Rect::new(300, 200, 700, 500), Rect::new(341, 237, 700, 500));
+    let mut shown = Desktop::new(FULL_HD, 8);
+    shown.draw_window(here, 9);
+    pair.update_rect(&shown.frame, FULL_HD.rect());
+    let mut moved = Desktop::new(FULL_HD, 8);
+    moved.draw_window(there, 9);
+    let damage = here.union(there);
+    let (bytes, anew) = (pair.update_rect(&moved.frame, damage), intra_bytes(&moved.frame, damage));
+    assert!(bytes * 2 < anew, "window: {bytes} bytes against {anew}");
+    pair.assert_exact(&moved.frame, "after all");
+}
