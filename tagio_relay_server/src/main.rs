@@ -13,7 +13,7 @@ use tracing::{error, info};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tagio_process::init_logging(args.log_format.into(), args.verbose);
+    tagio_process::init_logging(args.log_format.into(), args.verbose, false);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

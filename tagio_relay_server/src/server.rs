@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::{Config, DEFAULT_METRICS, MetricsBind, Secret},
-    connection, http,
+    connection,
     identity::RelayKey,
     listeners,
     lock::lock,
