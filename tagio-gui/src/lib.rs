@@ -3,3 +3,7 @@
 pub mod config;
 pub mod engine;
 pub mod theme;
+pub mod cli;
+pub mod commands;
+pub mod host;
+pub mod viewer;

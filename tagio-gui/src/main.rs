@@ -1,1 +1,11 @@
-fn main() {}
+//! Entry point of the desktop client: only reads the command line.
+#![cfg_attr(windows, windows_subsystem = "windows")]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tagio_gui::{cli::Cli, commands};
+
+fn main() -> ExitCode {
+    commands::run(Cli::parse())
+}

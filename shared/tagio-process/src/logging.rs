@@ -36,8 +36,12 @@ impl fmt::Display for LogFormat {
 }
 
 /// Sends logs and panics to stderr. `RUST_LOG` wins over `verbose`. Only the first call in a process counts.
-pub fn init_logging(format: LogFormat, verbose: u8) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(verbose)));
+///
+/// A program that people run and read passes `quiet`: its own words on stderr are enough until `verbose`
+/// asks for more.
+pub fn init_logging(format: LogFormat, verbose: u8, quiet: bool) {
+    let directives = if quiet && verbose == 0 { "error" } else { directives(verbose) };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let installed = match format {
         LogFormat::Pretty => {
@@ -104,7 +108,7 @@ mod tests {
     fn a_panic_is_one_json_line_and_the_exit_status_stays() {
         const NAME: &str = "logging::tests::a_panic_is_one_json_line_and_the_exit_status_stays";
         if std::env::var_os("TAGIO_PANIC_NOW").is_some() {
-            init_logging(LogFormat::Json, 0);
+            init_logging(LogFormat::Json, 0, true);
             panic!("on purpose");
         }
         let me = std::env::current_exe().expect("this test's path");

@@ -1,13 +1,17 @@
 //! One session's connection and its streams, without a type of the QUIC library in sight.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::timeout;
 
 use crate::{
     error::{Lost, StreamError},
     socket::Switch,
 };
+
+/// How long last words may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A connection between two peers, over any number of paths. Cheap to clone; ends when the last clone and
 /// stream are gone, or by [`Self::close`].
@@ -37,6 +41,11 @@ impl Connection {
             .export_keying_material(&mut out, b"EXPORTER-tagio-session", b"")
             .expect("32 bytes are within what TLS can export, and the handshake is done");
         out
+    }
+
+    /// Round trip of the first path, as measured so far. [`crate::PathFacts`] has that of the one in use.
+    pub fn rtt(&self) -> Duration {
+        self.quic.rtt(noq::PathId::ZERO).unwrap_or_default()
     }
 
     /// Opens a bidirectional stream.
@@ -142,10 +151,11 @@ impl SendStream {
         self.write(&frame).await
     }
 
-    /// Says that nothing more comes, and waits until the peer has all of it or is gone.
-    pub async fn finish(mut self) {
+    /// Says that nothing more comes, and waits until the peer has all of it, but not for long: this is for
+    /// last words before closing.
+    pub async fn finish_soon(&mut self) {
         if self.0.finish().is_ok() {
-            self.0.stopped().await.ok();
+            timeout(LAST_WORDS, self.0.stopped()).await.ok();
         }
     }
 }

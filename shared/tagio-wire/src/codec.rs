@@ -3,8 +3,9 @@
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-/// Largest message that any decode accepts, in bytes. Pictures do not pass here, only what describes them.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+/// Largest message that any decode accepts, in bytes: a cursor of the largest size. Pictures do not pass
+/// here, only what describes them.
+pub const MESSAGE_BYTES_MAX: usize = 272 * 1024;
 
 /// Why bytes were not a message.
 #[derive(Debug, Error, PartialEq, Eq)]

@@ -2,11 +2,13 @@
 
 mod device_key;
 mod known_peers;
+mod known_relays;
 mod settings;
 mod target;
 
 pub use device_key::{DEVICE_KEY_BYTES, DeviceKey};
 pub use known_peers::{KnownHost, KnownPeers, KnownViewer};
+pub use known_relays::{pin_relay_key, pinned_relay_key};
 pub use settings::{SCALE_PERCENT, Settings, ThemeChoice, default_own_name};
 pub use target::{HostPort, RelayAddress, Target, TargetError};
 

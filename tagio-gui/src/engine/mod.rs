@@ -1,3 +1,45 @@
 //! The engine: everything that runs behind the window or without one.
+//!
+//! One current-thread tokio runtime carries every session of a process; [`host`] and [`viewer`] are one
+//! task each that owns its state, with a task for each stream below it. Threads of their own are only where
+//! the system or the processor would stall packets: reading the screen, injecting input, decoding.
 
+pub mod host;
+pub mod registration;
+mod sentences;
 pub mod status;
+pub mod viewer;
+
+use tagio_transport::{RecvStream, SendStream, StreamError};
+use tagio_wire::{DecodeError, decode, encode, session::CONTROL_FRAME_BYTES_MAX};
+use thiserror::Error;
+
+/// A control stream broke, or its other end broke the protocol.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// The stream or its connection is over.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A frame is no message.
+    #[error("the other side sent something that is not understood: {0}")]
+    Message(#[from] DecodeError),
+}
+
+/// Sends one message as a frame of the control stream.
+async fn send_message<T: serde::Serialize>(stream: &mut SendStream, message: &T) -> Result<(), StreamError> {
+    stream.write_frame(&encode(message)).await
+}
+
+/// Waits for the next message of the control stream.
+async fn read_message<T: serde::de::DeserializeOwned>(stream: &mut RecvStream) -> Result<T, ControlError> {
+    let frame = stream.read_frame(CONTROL_FRAME_BYTES_MAX).await?;
+    Ok(decode(&frame)?)
+}
+
+/// A runtime for [`host::run`] or [`viewer::run`].
+///
+/// # Errors
+/// The system has no event queue left.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

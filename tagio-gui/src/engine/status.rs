@@ -5,21 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+pub use tagio_transport::PathKind;
 use tagio_wire::{Fingerprint, PeerId, Point, Size, input::InputEvent, session::Permission};
 use zeroize::Zeroizing;
 
 /// Names a viewer of this host for as long as the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ViewerId(pub u64);
-
-/// How a session's packets travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathKind {
-    /// From peer to peer.
-    Direct,
-    /// Through the relay.
-    Relay,
-}
 
 /// How it stands with the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +22,12 @@ pub enum RelayState {
     Connecting,
     /// The ID is registered.
     Online,
-    /// It did not work; the next attempt follows by itself.
+    /// It did not work.
     Offline {
         /// A sentence: what is wrong and what to do.
         problem: String,
-        /// When the next attempt starts.
-        retry_at: Instant,
+        /// When the next attempt starts by itself; `None` when none does.
+        retry_at: Option<Instant>,
     },
 }
 

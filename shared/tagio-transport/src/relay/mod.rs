@@ -2,7 +2,7 @@
 
 mod noise;
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use snow::TransportState;
 use tagio_wire::{
@@ -35,38 +35,13 @@ const PAUSE_SOON: Duration = Duration::from_secs(2);
 /// Wishes and events that wait. Both ends fetch at once; a relay cannot make this side queue more.
 const QUEUE: usize = 64;
 
-/// `HOST:PORT` with, optionally, `#KEY`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RelayAddr {
-    /// `HOST:PORT`.
-    pub host_port: String,
-    /// The relay's key, if it was given.
-    pub key: Option<PublicKey>,
-}
-
-impl FromStr for RelayAddr {
-    type Err = RelayError;
-
-    fn from_str(text: &str) -> Result<Self, RelayError> {
-        let wrong = || RelayError::Address(text.to_owned());
-        let (host_port, key) = match text.trim().split_once('#') {
-            Some((host_port, key)) => (host_port, Some(key.parse().map_err(|_| wrong())?)),
-            None => (text.trim(), None),
-        };
-        let (host, port) = host_port.rsplit_once(':').ok_or_else(wrong)?;
-        let port_ok = port.parse::<u16>().is_ok_and(|port| port != 0);
-        if host.is_empty() || !port_ok {
-            return Err(wrong());
-        }
-        Ok(Self { host_port: host_port.to_owned(), key })
-    }
-}
-
 /// How to register.
 #[derive(Clone, Debug)]
 pub struct RelayConfig {
-    /// Which relay.
-    pub addr: RelayAddr,
+    /// `HOST:PORT`.
+    pub addr: String,
+    /// The relay's key. Without it the first one seen is trusted.
+    pub key: Option<PublicKey>,
     /// This device's private key (X25519).
     pub identity: [u8; 32],
     /// The relay's secret.
@@ -196,7 +171,7 @@ async fn stay_registered(
             }
         };
         failures += 1;
-        let final_word = matches!(error, RelayError::Replaced | RelayError::Address(_));
+        let final_word = matches!(error, RelayError::Replaced);
         let retry_in = (!final_word).then_some(pause);
         tracing::warn!(%error, ?retry_in, "not registered");
         if events.send(RelayEvent::Offline { error, retry_in }).await.is_err() || final_word {
@@ -222,14 +197,14 @@ async fn register(
     events: &mpsc::Sender<RelayEvent>,
     came_in: &mut bool,
 ) -> Result<Option<Duration>, RelayError> {
-    let addr = config.addr.host_port.clone();
+    let addr = config.addr.clone();
     let stream = dial(&addr).await?;
     stream.set_nodelay(true)?;
     let relay = stream.peer_addr()?;
     let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
-    let opened = noise::open(stream, &addr, &config.identity, config.addr.key, &hello).await?;
+    let opened = noise::open(stream, &addr, &config.identity, config.key, &hello).await?;
     // Trust on first use: from now on it has to be this one.
-    config.addr.key = Some(opened.relay_key);
+    config.key = Some(opened.relay_key);
     *came_in = true;
     let keepalive = Duration::from_secs(u64::from(opened.welcome.keepalive_secs.max(1)));
     let online =
@@ -348,17 +323,6 @@ async fn dial(host_port: &str) -> Result<TcpStream, RelayError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_has_a_host_and_a_port_and_may_have_a_key() {
-        let key = PublicKey([7; 32]);
-        let parsed: RelayAddr = format!(" relay.example:443#{key} ").parse().unwrap();
-        assert_eq!(parsed, RelayAddr { host_port: "relay.example:443".into(), key: Some(key) });
-        assert_eq!("[::1]:443".parse::<RelayAddr>().unwrap().host_port, "[::1]:443");
-        for wrong in ["relay.example", ":443", "relay.example:0", "relay.example:443#abc", "a:99999"] {
-            assert!(wrong.parse::<RelayAddr>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn pauses_grow_and_stay_within_their_bounds() {

@@ -26,9 +26,6 @@ const FRAME_BYTES_MAX: usize = CONTROL_MESSAGE_BYTES_MAX + 16;
 /// Why a relay could not be used.
 #[derive(Debug, Error)]
 pub enum RelayError {
-    /// The address is not `HOST:PORT`.
-    #[error("“{0}” is not an address; a relay is given as HOST:PORT or HOST:PORT#KEY")]
-    Address(String),
     /// The name is unknown.
     #[error("the relay’s name {0} is not known; check the address and the network")]
     Name(String),

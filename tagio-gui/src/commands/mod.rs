@@ -1,0 +1,90 @@
+//! The subcommands: each puts an engine together with what shows it.
+
+mod client;
+mod home;
+mod screenshot;
+mod server;
+mod status;
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use tagio_process::{LogFormat, data_dir, init_logging};
+use tagio_session::IdentityKey;
+
+use crate::{
+    cli::{Cli, Command, Common, LogForm},
+    config::{DeviceKey, RelayAddress, Settings},
+    engine::{registration::Registration, status::Ending},
+};
+
+/// Runs what the command line asks for.
+pub fn run(cli: Cli) -> ExitCode {
+    let common = cli.common.clone();
+    let form = match common.log_format {
+        LogForm::Pretty => LogFormat::Pretty,
+        LogForm::Json => LogFormat::Json,
+    };
+    init_logging(form, common.verbose, true);
+    let outcome = Base::open(&common).and_then(|base| match cli.command {
+        None => home::run(base),
+        Some(Command::Server(args)) => server::run(base, args),
+        Some(Command::Client(args)) => client::run(base, args),
+        Some(Command::Status(args)) => status::run(base, &args),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one line that says what failed and what to do.
+#[expect(clippy::print_stderr, reason = "this is what stderr is for")]
+fn complain(line: &str) {
+    eprintln!("tagio-gui: {}", line.replace('\n', " "));
+}
+
+/// A line for scripts, flushed at once. Nobody reading is no reason to stop.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        tracing::debug!("nobody reads stdout");
+    }
+}
+
+/// An ending as the error of a command.
+fn failed(ending: &Ending) -> anyhow::Error {
+    anyhow::anyhow!("{} {}", ending.reason, ending.advice)
+}
+
+/// What every subcommand starts from.
+struct Base {
+    common: Common,
+    data_dir: PathBuf,
+    settings: Settings,
+    identity: IdentityKey,
+}
+
+impl Base {
+    fn open(common: &Common) -> anyhow::Result<Self> {
+        let data_dir = data_dir(common.data_dir.as_deref())?;
+        let (settings, warnings) = Settings::load(&data_dir);
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let identity = IdentityKey::from_bytes(DeviceKey::load_or_create(&data_dir)?.0);
+        Ok(Self { common: common.clone(), data_dir, settings, identity })
+    }
+
+    /// The relay of the command line, else that of the settings.
+    fn registration(&self) -> anyhow::Result<Registration> {
+        let relay: RelayAddress = match &self.common.relay {
+            Some(relay) => relay.clone(),
+            None => self.settings.relay.parse().context("the relay in the settings is no address")?,
+        };
+        let from_settings = || Some(self.settings.relay_auth.clone()).filter(|auth| !auth.is_empty());
+        let auth = self.common.relay_auth.clone().or_else(from_settings);
+        Ok(Registration { relay, auth, data_dir: self.data_dir.clone() })
+    }
+}

@@ -1,0 +1,169 @@
+//! `server`: waits for viewers without a window.
+
+use std::{collections::VecDeque, time::Instant};
+
+use anyhow::Context as _;
+use tagio_session::{Secret, StoredSecret, check_password};
+use tagio_transport::PathKind;
+use tagio_wire::session::Permission;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines, Stdin},
+    sync::{mpsc, watch},
+};
+
+use super::{Base, say};
+use crate::{
+    cli::{Accept, ServerArgs},
+    engine::{
+        self,
+        host::{self, HostConfig, HostEvent},
+        status::{AskingViewer, HostCommand},
+    },
+    host::capture,
+};
+
+/// Events that wait to be printed.
+const EVENTS_QUEUE: usize = 256;
+/// Commands that wait for the host.
+const COMMANDS_QUEUE: usize = 16;
+
+pub(super) fn run(base: Base, args: ServerArgs) -> anyhow::Result<()> {
+    let password = match &args.password {
+        Some(password) => {
+            let secret: Secret = check_password(password)?;
+            Some(StoredSecret::create(&secret)?)
+        }
+        None => stored_password(&base)?,
+    };
+    // Somebody who gives only an address to wait at wants no relay to know of it.
+    let wants_relay = args.listen.is_none() || base.common.relay.is_some();
+    let config = HostConfig {
+        relay: wants_relay.then(|| base.registration()).transpose()?,
+        listen: args.listen,
+        password,
+        ask: args.accept == Accept::Ask,
+        permission: if args.view_only { Permission::View } else { Permission::Control },
+        name: base.settings.name.clone(),
+        identity: base.identity,
+        data_dir: base.data_dir,
+    };
+    let runtime = engine::runtime().context("no runtime")?;
+    runtime.block_on(serve(config))
+}
+
+/// The password of the window's settings.
+fn stored_password(base: &Base) -> anyhow::Result<Option<StoredSecret>> {
+    let stored = base.settings.password.as_deref().map(StoredSecret::from_bytes);
+    Ok(stored.transpose()?)
+}
+
+async fn serve(config: HostConfig) -> anyhow::Result<()> {
+    let asks = config.ask;
+    let (status, _status) = watch::channel(host::initial_status());
+    let (events_tx, events) = mpsc::channel(EVENTS_QUEUE);
+    let (commands_tx, commands) = mpsc::channel(COMMANDS_QUEUE);
+    let outlets = host::Outlets { status, events: events_tx };
+    let served = host::run(config, Box::new(capture::open), commands, outlets);
+    tokio::pin!(served);
+    let mut desk = Desk { events, commands: Some(commands_tx), asks, asking: VecDeque::new() };
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    let mut stop = Stop::listen()?;
+    loop {
+        tokio::select! {
+            outcome = &mut served => return outcome,
+            Some(event) = desk.events.recv() => desk.on_event(event),
+            line = next_line(&mut input, desk.asks) => desk.on_line(line.as_deref()).await,
+            () = stop.asked(), if desk.commands.is_some() => desk.commands = None,
+        }
+    }
+}
+
+/// Prints what happens and takes the user's answers.
+struct Desk {
+    events: mpsc::Receiver<HostEvent>,
+    /// `None` once the host is to stop.
+    commands: Option<mpsc::Sender<HostCommand>>,
+    /// Whether a person at this terminal lets viewers in.
+    asks: bool,
+    asking: VecDeque<AskingViewer>,
+}
+
+impl Desk {
+    fn on_event(&mut self, event: HostEvent) {
+        match event {
+            HostEvent::Listening(addr) => say(&format!("listening {addr}")),
+            HostEvent::Registered(id) => say(&format!("id {id}")),
+            HostEvent::RelayLost(problem) => say(&format!("relay lost {problem}")),
+            HostEvent::Code(code) => say(&format!("code {code}")),
+            HostEvent::Asking(viewer) => {
+                let AskingViewer { fingerprint, name, phrase, .. } = &viewer;
+                say(&format!("ask {fingerprint} “{name}” {phrase}: allow, view or deny?"));
+                self.asking.push_back(viewer);
+            }
+            HostEvent::Connected(viewer, path) => say(&format!("viewer {viewer} connected {}", word(path))),
+            HostEvent::Path(_, path) => say(&format!("path {}", word(path))),
+            HostEvent::Left(viewer) => say(&format!("viewer {viewer} left")),
+        }
+    }
+
+    async fn on_line(&mut self, line: Option<&str>) {
+        let Some(line) = line else {
+            // Nobody is there to answer any more; silence is no.
+            self.asks = false;
+            return;
+        };
+        let permission = match line.trim() {
+            "allow" => Some(Permission::Control),
+            "view" => Some(Permission::View),
+            "deny" => None,
+            _ => return say("answer allow, view or deny"),
+        };
+        let now = Instant::now();
+        self.asking.retain(|asking| asking.until > now);
+        let (Some(asking), Some(commands)) = (self.asking.pop_front(), &self.commands) else { return };
+        commands.send(HostCommand::Answer { viewer: asking.viewer, permission }).await.ok();
+    }
+}
+
+/// The word of the contract for a path.
+pub(super) fn word(path: PathKind) -> &'static str {
+    match path {
+        PathKind::Direct => "direct",
+        PathKind::Relay => "relay",
+    }
+}
+
+/// The next line of a terminal at which somebody is asked; never, where nobody is.
+async fn next_line(input: &mut Lines<BufReader<Stdin>>, asks: bool) -> Option<String> {
+    if !asks {
+        return std::future::pending().await;
+    }
+    input.next_line().await.ok().flatten()
+}
+
+/// Ctrl-C, or what else asks a program to end.
+pub(super) struct Stop {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
+        })
+    }
+
+    pub(super) async fn asked(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The host: registered under its ID, it receives viewers and keeps the book of who is in.
+//!
+//! [`run`] is one task that owns all of its state. Each visitor is a task below it that reports by
+//! [`Note`]s; nobody else changes the book.
+
+mod gate;
+mod visitor;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use tagio_session::{IdentityKey, OneTimeCode, StoredSecret, resume::TicketId};
+use tagio_transport::{
+    Endpoint, Incoming, PathKind,
+    relay::{Relay, RelayEvent},
+};
+use tagio_wire::{
+    Fingerprint, PeerId, PublicKey,
+    leg::LegGrant,
+    session::{EndReason, Permission},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use super::{
+    registration::Registration,
+    status::{AskingViewer, ConnectedViewer, HostCommand, HostStatus, RelayState, ViewerId},
+};
+use crate::{
+    config::{KnownPeers, Settings},
+    host::{
+        hands::Hands,
+        picture::{OpenScreen, Picture, ScreenState},
+    },
+};
+use gate::{Gate, make_code};
+use visitor::{House, Order};
+
+/// Visitors at once, strangers at the door included: each costs a handshake, and each viewer a copy of the
+/// screen.
+const VISITORS_MAX: usize = 24;
+/// Relay legs at once. A leg that nobody uses goes after a minute.
+const LEGS_MAX: usize = 32;
+/// How often a leg's use is looked at.
+const LEG_CHECK: Duration = Duration::from_secs(30);
+/// Reports of visitors that wait for the book-keeper, which does nothing slow.
+const NOTES_QUEUE: usize = 64;
+/// How long the visitors may take to say goodbye when the host stops.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How to be a host.
+#[derive(Debug)]
+pub struct HostConfig {
+    /// This device's key.
+    pub identity: IdentityKey,
+    /// What viewers see.
+    pub name: String,
+    /// Where to register; `None` waits for direct viewers only.
+    pub relay: Option<Registration>,
+    /// Where to wait for direct viewers.
+    pub listen: Option<SocketAddr>,
+    /// The unattended password.
+    pub password: Option<StoredSecret>,
+    /// Whether the user is asked about viewers that show the one-time code.
+    pub ask: bool,
+    /// The most that a viewer is allowed without asking.
+    pub permission: Permission,
+    /// Folder of settings and known peers.
+    pub data_dir: PathBuf,
+}
+
+/// What happens, for a program without a window.
+#[derive(Clone, Debug)]
+pub enum HostEvent {
+    /// It waits for direct viewers here.
+    Listening(SocketAddr),
+    /// The relay gave this ID.
+    Registered(PeerId),
+    /// The relay is away; a sentence says why.
+    RelayLost(String),
+    /// The one-time code is this from now on.
+    Code(String),
+    /// The user has to answer.
+    Asking(AskingViewer),
+    /// A viewer is in.
+    Connected(Fingerprint, PathKind),
+    /// Its packets travel this way from now on.
+    Path(Fingerprint, PathKind),
+    /// It is out.
+    Left(Fingerprint),
+}
+
+/// What a visitor reports.
+enum Note {
+    Asking { asking: AskingViewer, key: PublicKey, answer: oneshot::Sender<Option<Permission>> },
+    Asked(ViewerId),
+    Joined { viewer: ConnectedViewer, key: PublicKey, ticket: TicketId, orders: mpsc::Sender<Order> },
+    /// A viewer came back with this ticket; the connection that it was lost on is a ghost.
+    Resumed(TicketId),
+    Path(ViewerId, PathKind),
+    Left(ViewerId),
+    /// The one-time code was used, or guessed at too often.
+    CodeSpent,
+}
+
+/// Where a host's news go.
+#[derive(Debug)]
+pub struct Outlets {
+    /// The whole state after each change.
+    pub status: watch::Sender<HostStatus>,
+    /// Each change; one that nobody fetches is lost.
+    pub events: mpsc::Sender<HostEvent>,
+}
+
+/// The state of a host that has only just started.
+pub fn initial_status() -> HostStatus {
+    HostStatus {
+        relay: RelayState::Off,
+        id: None,
+        code: String::new(),
+        has_password: false,
+        asking: Vec::new(),
+        viewers: Vec::new(),
+        screen_problem: None,
+    }
+}
+
+/// Is a host until the commands end.
+///
+/// # Errors
+/// No socket, or no thread.
+pub async fn run(
+    config: HostConfig,
+    open_screen: OpenScreen,
+    commands: mpsc::Receiver<HostCommand>,
+    outlets: Outlets,
+) -> anyhow::Result<()> {
+    let endpoint = Endpoint::bind(config.listen).with_context(|| match config.listen {
+        Some(addr) => format!("cannot listen on {addr}; choose another address or port"),
+        None => "the system gives no UDP socket".to_owned(),
+    })?;
+    let picture = Picture::spawn(open_screen)?;
+    let (notes_tx, notes) = mpsc::channel(NOTES_QUEUE);
+    let gate = Gate::new(config.password);
+    let mut status = initial_status();
+    status.has_password = gate.lock().has_password();
+    let relay = config.relay.as_ref().map(|at| Relay::spawn(at.config(&config.identity, true)));
+    if relay.is_some() {
+        status.relay = RelayState::Connecting;
+    }
+    let house = House {
+        endpoint,
+        identity: config.identity,
+        name: config.name,
+        gate,
+        picture,
+        hands: Hands::new(),
+        notes: notes_tx,
+        ask: config.ask,
+        permission: config.permission,
+        observed: None,
+    };
+    let mut host = Host {
+        house,
+        status,
+        outlets,
+        registration: config.relay,
+        data_dir: config.data_dir,
+        next_viewer: 0,
+        orders: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        visits: JoinSet::new(),
+        legs: JoinSet::new(),
+        codes: JoinSet::new(),
+    };
+    if config.listen.is_some() {
+        host.tell(HostEvent::Listening(host.house.endpoint.local_addr()));
+    }
+    host.renew_code();
+    host.run(relay, notes, commands).await;
+    Ok(())
+}
+
+/// The book-keeper.
+struct Host {
+    house: House,
+    status: HostStatus,
+    outlets: Outlets,
+    registration: Option<Registration>,
+    data_dir: PathBuf,
+    next_viewer: u64,
+    orders: BTreeMap<ViewerId, (TicketId, mpsc::Sender<Order>)>,
+    answers: BTreeMap<ViewerId, oneshot::Sender<Option<Permission>>>,
+    visits: JoinSet<()>,
+    /// The address that the relay saw, once a leg is bound.
+    legs: JoinSet<()>,
+    codes: JoinSet<(OneTimeCode, StoredSecret)>,
+}
+
+impl Host {
+    async fn run(
+        &mut self,
+        mut relay: Option<Relay>,
+        mut notes: mpsc::Receiver<Note>,
+        mut commands: mpsc::Receiver<HostCommand>,
+    ) {
+        let mut screen = self.house.picture.screen();
+        let endpoint = self.house.endpoint.clone();
+        let (observed_tx, mut observed) = mpsc::channel(LEGS_MAX);
+        self.publish();
+        loop {
+            tokio::select! {
+                event = next_event(&mut relay) => match event {
+                    Some(RelayEvent::Incoming { leg, relay, .. }) => {
+                        self.bind_leg(relay, leg, observed_tx.clone());
+                    }
+                    Some(event) => self.on_relay(event),
+                    None => relay = None,
+                },
+                Some(addr) = observed.recv() => self.house.observed = Some(addr),
+                incoming = endpoint.accept() => match incoming {
+                    Some(incoming) => self.on_knock(incoming),
+                    None => break,
+                },
+                Some(note) = notes.recv() => self.on_note(note),
+                command = commands.recv() => match command {
+                    Some(command) => self.on_command(command).await,
+                    None => break,
+                },
+                Some(made) = self.codes.join_next() => {
+                    if let Ok((code, stored)) = made {
+                        self.install_code(&code, stored);
+                    }
+                }
+                changed = screen.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let state = screen.borrow_and_update().clone();
+                    self.on_screen(state);
+                }
+                Some(_) = self.visits.join_next() => {}
+                Some(_) = self.legs.join_next() => {}
+            }
+        }
+        self.say_goodbye().await;
+    }
+
+    fn publish(&self) {
+        self.outlets.status.send_replace(self.status.clone());
+    }
+
+    fn tell(&self, event: HostEvent) {
+        if self.outlets.events.try_send(event).is_err() {
+            tracing::trace!("nobody fetches host events");
+        }
+    }
+
+    fn on_relay(&mut self, event: RelayEvent) {
+        match event {
+            RelayEvent::Online { welcome, relay_key, .. } => {
+                if let Some(registration) = &self.registration {
+                    registration.pin(relay_key);
+                }
+                self.status.relay = RelayState::Online;
+                self.status.id = Some(welcome.id);
+                self.tell(HostEvent::Registered(welcome.id));
+            }
+            RelayEvent::Offline { error, retry_in } => {
+                let problem = error.to_string();
+                self.tell(HostEvent::RelayLost(problem.clone()));
+                let retry_at = retry_in.map(|pause| Instant::now() + pause);
+                self.status.relay = RelayState::Offline { problem, retry_at };
+            }
+            RelayEvent::Incoming { .. }
+            | RelayEvent::Ringing { .. }
+            | RelayEvent::CallFailed { .. }
+            | RelayEvent::Status { .. } => return,
+        }
+        self.publish();
+    }
+
+    /// Binds this side's end of a caller's leg and keeps it while it is used.
+    fn bind_leg(&mut self, relay: SocketAddr, grant: LegGrant, observed: mpsc::Sender<SocketAddr>) {
+        if self.legs.len() >= LEGS_MAX {
+            tracing::warn!("too many calls at once; one is not taken");
+            return;
+        }
+        let endpoint = self.house.endpoint.clone();
+        self.legs.spawn(async move {
+            let leg = match endpoint.bind_leg(relay, grant).await {
+                Ok(leg) => leg,
+                Err(error) => return tracing::warn!(%error, "call not taken"),
+            };
+            if let Some(addr) = leg.observed() {
+                observed.try_send(addr).ok();
+            }
+            let mut received = u64::MAX;
+            while received != leg.received() {
+                received = leg.received();
+                tokio::time::sleep(LEG_CHECK).await;
+            }
+        });
+    }
+
+    fn on_knock(&mut self, incoming: Incoming) {
+        if self.visits.len() >= VISITORS_MAX {
+            tracing::warn!("too many visitors at once; one is turned away");
+            return incoming.refuse();
+        }
+        self.next_viewer += 1;
+        let viewer = ViewerId(self.next_viewer);
+        self.visits.spawn(visitor::receive(self.house.clone(), viewer, incoming));
+    }
+
+    fn on_note(&mut self, note: Note) {
+        match note {
+            Note::Asking { mut asking, key, answer } => {
+                asking.known = KnownPeers::load(&self.data_dir).0.knows_viewer(&key);
+                self.answers.insert(asking.viewer, answer);
+                self.tell(HostEvent::Asking(asking.clone()));
+                self.status.asking.push(asking);
+            }
+            Note::Asked(viewer) => {
+                self.answers.remove(&viewer);
+                self.status.asking.retain(|asking| asking.viewer != viewer);
+            }
+            Note::Joined { viewer, key, ticket, orders } => {
+                self.remember(&key, &viewer.name);
+                self.orders.insert(viewer.viewer, (ticket, orders));
+                self.tell(HostEvent::Connected(viewer.fingerprint, viewer.path));
+                self.status.viewers.push(viewer);
+            }
+            Note::Path(viewer, path) => {
+                let known = self.status.viewers.iter_mut().find(|known| known.viewer == viewer);
+                let Some(known) = known.filter(|known| known.path != path) else { return };
+                known.path = path;
+                let fingerprint = known.fingerprint;
+                self.tell(HostEvent::Path(fingerprint, path));
+            }
+            Note::Left(viewer) => {
+                self.orders.remove(&viewer);
+                let at = self.status.viewers.iter().position(|known| known.viewer == viewer);
+                if let Some(at) = at {
+                    let gone = self.status.viewers.remove(at);
+                    self.tell(HostEvent::Left(gone.fingerprint));
+                }
+            }
+            Note::Resumed(ticket) => {
+                let ghosts = self.orders.values().filter(|(held, _)| *held == ticket);
+                // A full queue means that it is about to end anyway.
+                ghosts.for_each(|(_, orders)| drop(orders.try_send(Order::Vanish)));
+            }
+            Note::CodeSpent => self.renew_code(),
+        }
+        self.publish();
+    }
+
+    /// A viewer that was let in is a known one the next time it asks.
+    fn remember(&self, key: &PublicKey, name: &str) {
+        let (dir, key, name) = (self.data_dir.clone(), *key, name.to_owned());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        // On a thread of its own: a slow disk must not hold packets up.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = KnownPeers::update(&dir, |peers| peers.remember_viewer(&key, &name, now)) {
+                tracing::warn!(%error, "viewer not remembered");
+            }
+        });
+    }
+
+    async fn on_command(&mut self, command: HostCommand) {
+        match command {
+            HostCommand::RenewCode => self.renew_code(),
+            HostCommand::Answer { viewer, permission } => {
+                if let Some(answer) = self.answers.remove(&viewer) {
+                    // The viewer may have gone meanwhile.
+                    answer.send(permission).ok();
+                }
+                self.status.asking.retain(|asking| asking.viewer != viewer);
+            }
+            HostCommand::Permit { viewer, permission } => {
+                self.order(viewer, Order::Permit(permission)).await;
+                let known = self.status.viewers.iter_mut().find(|known| known.viewer == viewer);
+                if let Some(known) = known {
+                    known.permission = permission;
+                }
+            }
+            HostCommand::End(viewer) => self.order(viewer, Order::End(EndReason::ByHost)).await,
+            HostCommand::EndAll => {
+                for viewer in self.orders.keys().copied().collect::<Vec<_>>() {
+                    self.order(viewer, Order::End(EndReason::ByHost)).await;
+                }
+            }
+            HostCommand::ReloadSettings => self.reload_settings(),
+        }
+        self.publish();
+    }
+
+    async fn order(&self, viewer: ViewerId, order: Order) {
+        if let Some((_, orders)) = self.orders.get(&viewer) {
+            orders.send(order).await.ok();
+        }
+    }
+
+    /// Takes over what can change while the program runs; another relay needs a restart of the host, which
+    /// the window does.
+    fn reload_settings(&mut self) {
+        let (settings, _) = Settings::load(&self.data_dir);
+        let password = settings.password.as_deref().and_then(|bytes| StoredSecret::from_bytes(bytes).ok());
+        self.status.has_password = password.is_some();
+        self.house.gate.lock().set_password(password);
+        self.house.name = settings.name;
+        self.house.ask = settings.ask;
+        self.house.permission = if settings.control { Permission::Control } else { Permission::View };
+    }
+
+    fn renew_code(&mut self) {
+        if self.codes.is_empty() {
+            self.house.gate.lock().void_code();
+            self.codes.spawn_blocking(make_code);
+        }
+    }
+
+    fn install_code(&mut self, code: &OneTimeCode, stored: StoredSecret) {
+        self.house.gate.lock().set_code(stored);
+        self.status.code = code.spelled().to_string();
+        self.tell(HostEvent::Code(self.status.code.clone()));
+        self.publish();
+    }
+
+    fn on_screen(&mut self, state: ScreenState) {
+        self.status.screen_problem = match state {
+            ScreenState::Opening | ScreenState::Ready(_) => None,
+            ScreenState::Unavailable(problem) => Some(problem),
+        };
+        self.publish();
+    }
+
+    async fn say_goodbye(&mut self) {
+        for (_, orders) in std::mem::take(&mut self.orders).into_values() {
+            orders.try_send(Order::End(EndReason::HostStops)).ok();
+        }
+        self.answers.clear();
+        let visits = async { while self.visits.join_next().await.is_some() {} };
+        tokio::time::timeout(GOODBYE, visits).await.ok();
+        self.house.endpoint.close().await;
+        self.house.hands.finish();
+    }
+}
+
+/// The relay's next event; never, where there is no relay.
+async fn next_event(relay: &mut Option<Relay>) -> Option<RelayEvent> {
+    match relay {
+        Some(relay) => relay.event().await,
+        None => std::future::pending().await,
+    }
+}

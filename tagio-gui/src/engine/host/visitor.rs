@@ -1,0 +1,549 @@
+//! One viewer's visit to this host, from its knock to the release of the last key that it held.
+
+use std::time::{Duration, Instant};
+
+use tagio_media::codec::EncodedUpdate;
+use tagio_session::{
+    SafetyPhrase,
+    guard::RotateCode,
+    handshake::{Admission, HostHandshake, HostStep, SecretRequest},
+    input::HostInput,
+    resume::Issued,
+};
+use tagio_transport::{
+    Connection, Endpoint, Incoming, Paths, PathsEvent, RecvStream, SendStream, Side,
+};
+use tagio_wire::{
+    PublicKey, Size, decode, encode,
+    input::{InputEvent, PointerMove},
+    picture::CursorUpdate,
+    session::{
+        AuthFinish, AuthRefusal, CONTROL_FRAME_BYTES_MAX, CONTROL_PRIORITY, EndReason, HostMessage, Permission,
+        SecretKind, StreamKind, Terms, ViewerMessage,
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{Note, gate::Gate};
+use crate::{
+    engine::{
+        read_message, send_message,
+        status::{AskingViewer, ConnectedViewer, PathKind, ViewerId},
+    },
+    host::{
+        hands::Hands,
+        picture::{Audience, CURSORS_QUEUE, PathNews, Picture, ScreenState, UPDATES_QUEUE},
+    },
+};
+
+/// How long a stranger may take from the knock to the proof. Long enough for a slow link and a slow
+/// processor's key stretching.
+const PROOF_DEADLINE: Duration = Duration::from_secs(15);
+/// How long the host's user has to answer.
+const ASK_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a visitor waits for the screen to be opened.
+const SCREEN_DEADLINE: Duration = Duration::from_secs(3);
+/// Messages and input events that were read and wait for the visit's loop, which does nothing slow.
+const READ_QUEUE: usize = 64;
+/// How often the pacer hears the round trip of the path.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// Orders of the host's user.
+pub(super) const ORDERS_QUEUE: usize = 8;
+
+/// What the host's user wants of a connected viewer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Permit(Permission),
+    End(EndReason),
+    /// The viewer is back over a new connection; this one is a ghost.
+    Vanish,
+}
+
+/// What a visit needs of its host.
+#[derive(Clone)]
+pub(super) struct House {
+    pub(super) endpoint: Endpoint,
+    pub(super) identity: tagio_session::IdentityKey,
+    pub(super) name: String,
+    pub(super) gate: Gate,
+    pub(super) picture: Picture,
+    pub(super) hands: Hands,
+    pub(super) notes: mpsc::Sender<Note>,
+    /// Whether the host's user is asked about a viewer that showed the one-time code.
+    pub(super) ask: bool,
+    /// The most that a viewer is allowed without asking.
+    pub(super) permission: Permission,
+    pub(super) observed: Option<std::net::SocketAddr>,
+}
+
+/// Who is in, and how it got in.
+struct Entry {
+    admission: Admission,
+    /// `None`: it resumed, with this permission.
+    kind: Option<SecretKind>,
+    permission: Permission,
+}
+
+/// Receives one viewer, until it leaves or is sent away.
+pub(super) async fn receive(house: House, viewer: ViewerId, incoming: Incoming) {
+    let from = incoming.from();
+    let entered = timeout(PROOF_DEADLINE, enter(&house, incoming)).await;
+    let (connection, mut control, entry) = match entered {
+        Ok(Ok(Some(entered))) => entered,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, %from, "visitor turned away");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!(%from, "visitor took too long");
+            return;
+        }
+    };
+    let key = entry.admission.visitor.key;
+    let outcome = match admit(&house, viewer, &mut control.send, &entry).await {
+        Ok(Admitted { permission, screen }) => {
+            let visit = Visit::new(&house, viewer, &connection, &entry, permission, screen);
+            visit.run(control).await
+        }
+        Err(refusal) => {
+            send_message(&mut control.send, &HostMessage::Refused(refusal)).await.ok();
+            control.send.finish_soon().await;
+            None
+        }
+    };
+    if let Some(reason) = outcome {
+        tracing::info!(?reason, fingerprint = %key.fingerprint(), "session ended by this host");
+    }
+    connection.close();
+}
+
+/// The control stream.
+struct Control {
+    send: SendStream,
+    recv: RecvStream,
+}
+
+impl Control {
+    async fn open(connection: &Connection) -> anyhow::Result<Self> {
+        let (send, recv) = connection.accept_bi().await?;
+        send.set_priority(CONTROL_PRIORITY);
+        Ok(Self { send, recv })
+    }
+
+    async fn read_frame(&mut self) -> anyhow::Result<Vec<u8>> {
+        Ok(self.recv.read_frame(CONTROL_FRAME_BYTES_MAX).await?)
+    }
+}
+
+/// The handshake. `None`: it was refused, and told so.
+async fn enter(
+    house: &House,
+    incoming: Incoming,
+) -> anyhow::Result<Option<(Connection, Control, Entry)>> {
+    let connection = incoming.accept().await?;
+    let mut control = Control::open(&connection).await?;
+    let mut handshake = HostHandshake::new(&house.identity, connection.exporter());
+    let refusal = loop {
+        let frame = control.read_frame().await?;
+        match handshake.handle_frame(&frame)? {
+            HostStep::Continue { frame, next } => {
+                control.send.write_frame(&frame).await?;
+                handshake = next;
+            }
+            HostStep::Refuse { frame, .. } => break frame,
+            HostStep::Resume(request) => {
+                let key = request.visitor().key;
+                let redeemed = house.gate.lock().tickets.redeem(&key, request.token(), Instant::now());
+                let redeemed = match redeemed {
+                    Ok(redeemed) => redeemed,
+                    Err(refusal) => break request.refuse(refusal)?,
+                };
+                house.notes.send(Note::Resumed(redeemed.id)).await.ok();
+                let resumed = request.resumed()?;
+                control.send.write_frame(&resumed.frame).await?;
+                let permission = redeemed.permission;
+                let entry = Entry { admission: resumed.admission, kind: None, permission };
+                return Ok(Some((connection, control, entry)));
+            }
+            HostStep::Secret(request) => match prove(house, &mut control, request).await? {
+                Ok(entry) => return Ok(Some((connection, control, entry))),
+                Err(refusal) => break refusal,
+            },
+        }
+    };
+    control.send.write_frame(&refusal).await?;
+    control.send.finish_soon().await;
+    connection.close();
+    Ok(None)
+}
+
+/// Challenges the viewer to prove its secret. The inner error is the frame that says no.
+async fn prove(
+    house: &House,
+    control: &mut Control,
+    request: SecretRequest,
+) -> anyhow::Result<Result<Entry, Vec<u8>>> {
+    let (key, kind) = (request.visitor().key, request.kind());
+    let begun = house.gate.lock().begin(key, kind, Instant::now());
+    let (attempt, stored) = match begun {
+        Ok(begun) => begun,
+        Err((refusal, rotate)) => {
+            house.rotate(rotate).await;
+            return Ok(Err(request.refuse(refusal)?));
+        }
+    };
+    let (challenged, frame) = request.challenge(&stored)?;
+    control.send.write_frame(&frame).await?;
+    let finish = match read_message(&mut control.recv).await {
+        Ok(ViewerMessage::Auth(finish)) => finish,
+        // It went away with what it learned: a try like any other.
+        _ => AuthFinish::WrongSecret,
+    };
+    let Ok(admission) = challenged.handle_finish(&finish) else {
+        let rotate = house.gate.lock().fail(attempt);
+        house.rotate(rotate).await;
+        return Ok(Err(encode(&HostMessage::Refused(AuthRefusal::WrongSecret))));
+    };
+    let succeeded = house.gate.lock().succeed(attempt);
+    let Ok(rotate) = succeeded else {
+        return Ok(Err(encode(&HostMessage::Refused(AuthRefusal::WrongSecret))));
+    };
+    house.rotate(rotate).await;
+    Ok(Ok(Entry { admission, kind: Some(kind), permission: house.permission }))
+}
+
+impl House {
+    async fn rotate(&self, rotate: Option<RotateCode>) {
+        if let Some(RotateCode) = rotate {
+            self.notes.send(Note::CodeSpent).await.ok();
+        }
+    }
+}
+
+struct Admitted {
+    permission: Permission,
+    screen: Size,
+}
+
+/// Asks the host's user where that is wanted, and waits for the screen.
+async fn admit(
+    house: &House,
+    viewer: ViewerId,
+    send: &mut SendStream,
+    entry: &Entry,
+) -> Result<Admitted, AuthRefusal> {
+    let visitor = &entry.admission.visitor;
+    let most = if visitor.view_only { Permission::View } else { entry.permission };
+    let permission = if house.ask && entry.kind == Some(SecretKind::Code) {
+        send_message(send, &HostMessage::Asking).await.map_err(|_| AuthRefusal::Declined)?;
+        ask(house, viewer, entry).await.ok_or(AuthRefusal::Declined)?
+    } else {
+        most
+    };
+    let mut screen = house.picture.screen();
+    let opened = timeout(SCREEN_DEADLINE, screen.wait_for(|state| *state != ScreenState::Opening)).await;
+    match opened.ok().and_then(Result::ok).map(|state| state.clone()) {
+        Some(ScreenState::Ready(screen)) => Ok(Admitted { permission, screen }),
+        _ => Err(AuthRefusal::NoScreen),
+    }
+}
+
+/// The user's answer; `None` is no, or silence.
+async fn ask(house: &House, viewer: ViewerId, entry: &Entry) -> Option<Permission> {
+    let visitor = &entry.admission.visitor;
+    let (answer_tx, answer) = oneshot::channel();
+    let asking = AskingViewer {
+        viewer,
+        name: visitor.name.clone(),
+        fingerprint: visitor.key.fingerprint(),
+        phrase: entry.admission.phrase.to_string(),
+        view_only: visitor.view_only,
+        known: false,
+        until: Instant::now() + ASK_DEADLINE,
+    };
+    house.notes.send(Note::Asking { asking, key: visitor.key, answer: answer_tx }).await.ok()?;
+    let answered = timeout(ASK_DEADLINE, answer).await.ok().and_then(Result::ok).flatten();
+    house.notes.send(Note::Asked(viewer)).await.ok();
+    answered
+}
+
+/// A visit that was admitted.
+struct Visit<'a> {
+    house: &'a House,
+    viewer: ViewerId,
+    connection: &'a Connection,
+    key: PublicKey,
+    name: String,
+    phrase: SafetyPhrase,
+    permission: Permission,
+    screen: Size,
+    held: HostInput,
+    ticket: Issued,
+}
+
+impl<'a> Visit<'a> {
+    fn new(
+        house: &'a House,
+        viewer: ViewerId,
+        connection: &'a Connection,
+        entry: &Entry,
+        permission: Permission,
+        screen: Size,
+    ) -> Self {
+        let visitor = &entry.admission.visitor;
+        let ticket = house.gate.lock().tickets.issue(visitor.key, permission, &mut rand::rng());
+        Self {
+            house,
+            viewer,
+            connection,
+            key: visitor.key,
+            name: visitor.name.clone(),
+            phrase: entry.admission.phrase,
+            permission,
+            screen,
+            held: HostInput::new(permission, screen),
+            ticket,
+        }
+    }
+
+    /// Returns why this host ended it, if it did.
+    async fn run(mut self, control: Control) -> Option<EndReason> {
+        let Control { mut send, recv } = control;
+        let terms = Terms {
+            permission: self.permission,
+            host_name: self.house.name.clone(),
+            screen: self.screen,
+            resume: self.ticket.token,
+        };
+        if send_message(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
+            return None;
+        }
+        let mut streams = JoinSet::new();
+        self.open_streams(&mut streams);
+        let (orders_tx, orders) = mpsc::channel(ORDERS_QUEUE);
+        let paths =
+            Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
+        self.announce(orders_tx, paths.facts().kind).await;
+        let ended = self.attend(&mut send, recv, &mut streams, orders, paths).await;
+        self.house.picture.leave(self.viewer);
+        self.release_all();
+        {
+            let tickets = &mut self.house.gate.lock().tickets;
+            match ended {
+                Some(_) => tickets.revoke(self.ticket.id),
+                None => tickets.session_lost(self.ticket.id, Instant::now()),
+            }
+        }
+        if let Some(reason) = ended {
+            send_message(&mut send, &HostMessage::Ended(reason)).await.ok();
+            send.finish_soon().await;
+        }
+        self.house.notes.send(Note::Left(self.viewer)).await.ok();
+        ended
+    }
+
+    async fn announce(&self, orders: mpsc::Sender<Order>, path: PathKind) {
+        let viewer = ConnectedViewer {
+            viewer: self.viewer,
+            name: self.name.clone(),
+            fingerprint: self.key.fingerprint(),
+            phrase: self.phrase.to_string(),
+            permission: self.permission,
+            path,
+            since: Instant::now(),
+        };
+        self.house.notes.send(Note::Joined { viewer, key: self.key, ticket: self.ticket.id, orders }).await.ok();
+    }
+
+    /// Starts what sends to the viewer.
+    fn open_streams(&self, streams: &mut JoinSet<()>) {
+        let (updates_tx, updates) = mpsc::channel(UPDATES_QUEUE);
+        let (cursors_tx, cursors) = mpsc::channel(CURSORS_QUEUE);
+        streams.spawn(send_picture(self.connection.clone(), updates));
+        streams.spawn(send_cursor(self.connection.clone(), cursors));
+        let audience = Audience { updates: updates_tx, cursors: cursors_tx, rtt: self.connection.rtt() };
+        self.house.picture.join(self.viewer, audience);
+    }
+
+    /// The visit's loop.
+    async fn attend(
+        &mut self,
+        send: &mut SendStream,
+        recv: RecvStream,
+        streams: &mut JoinSet<()>,
+        mut orders: mpsc::Receiver<Order>,
+        mut paths: Paths,
+    ) -> Option<EndReason> {
+        let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
+        let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
+        streams.spawn(read_messages(recv, messages_tx));
+        streams.spawn(read_inputs(self.connection.clone(), inputs_tx));
+        let mut screen = self.house.picture.screen();
+        let mut measure = interval(MEASURE_EVERY);
+        measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.connection.closed() => return None,
+                order = orders.recv() => match order {
+                    Some(Order::End(reason)) => return Some(reason),
+                    Some(Order::Vanish) => return None,
+                    Some(Order::Permit(permission)) => {
+                        self.permit(permission);
+                        send_message(send, &HostMessage::Permission(permission)).await.ok()?;
+                    }
+                    None => return Some(EndReason::HostStops),
+                },
+                input = inputs.recv() => match input {
+                    Some(Ok(event)) => {
+                        let events = self.held.handle_event(event);
+                        self.inject(events)?;
+                    }
+                    Some(Err(())) => return Some(EndReason::Protocol),
+                    None => return None,
+                },
+                datagram = self.connection.read_datagram() => {
+                    if let Ok(pointer) = decode::<PointerMove>(&datagram.ok()?) {
+                        let events = self.held.handle_move(pointer);
+                        self.inject(events)?;
+                    }
+                }
+                message = messages.recv() => match message {
+                    Some(Ok(message)) => {
+                        if !self.on_message(message, send, &paths).await {
+                            return None;
+                        }
+                    }
+                    Some(Err(())) => return Some(EndReason::Protocol),
+                    None => return None,
+                },
+                event = paths.event() => match event {
+                    Some(PathsEvent::Changed(kind)) => {
+                        self.house.picture.path(self.viewer, paths.facts().rtt, PathNews::Changed);
+                        self.house.notes.send(Note::Path(self.viewer, kind)).await.ok();
+                    }
+                    Some(PathsEvent::SendCandidates(_) | PathsEvent::RelayLost) => {}
+                    None => return None,
+                },
+                _ = measure.tick() => {
+                    self.house.picture.path(self.viewer, paths.facts().rtt, PathNews::Measured);
+                }
+                changed = screen.changed() => {
+                    changed.ok()?;
+                    if let ScreenState::Ready(size) = *screen.borrow_and_update() {
+                        self.held.set_screen(size);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether the viewer stays.
+    async fn on_message(&self, message: ViewerMessage, send: &mut SendStream, paths: &Paths) -> bool {
+        match message {
+            ViewerMessage::Ack(number) => self.house.picture.acked(self.viewer, number),
+            ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
+            ViewerMessage::Candidates(candidates) => {
+                paths.punch(candidates);
+                let own = HostMessage::Candidates(paths.own_candidates());
+                return send_message(send, &own).await.is_ok();
+            }
+            ViewerMessage::Leave => return false,
+            // A proof when none is due proves nothing.
+            ViewerMessage::Auth(_) => {}
+        }
+        true
+    }
+
+    /// `None` when the system takes no more input: the session ends, and with it every held key.
+    fn inject(&self, events: Vec<InputEvent>) -> Option<()> {
+        for event in events {
+            if let Err(error) = self.house.hands.inject(event) {
+                tracing::error!(%error, "input not injected");
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    fn permit(&mut self, permission: Permission) {
+        self.permission = permission;
+        self.house.gate.lock().tickets.set_permission(self.ticket.id, permission);
+        let released = self.held.set_permission(permission);
+        self.inject(released);
+    }
+
+    fn release_all(&mut self) {
+        let released = self.held.release_all();
+        self.inject(released);
+    }
+}
+
+async fn read_messages(mut recv: RecvStream, messages: mpsc::Sender<Result<ViewerMessage, ()>>) {
+    loop {
+        let message = match read_message(&mut recv).await {
+            Ok(message) => Ok(message),
+            Err(crate::engine::ControlError::Message(error)) => {
+                tracing::warn!(%error, "bad message");
+                Err(())
+            }
+            Err(crate::engine::ControlError::Stream(_)) => return,
+        };
+        let last = message.is_err();
+        if messages.send(message).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Reads the viewer's input stream, the one stream that it opens.
+async fn read_inputs(connection: Connection, inputs: mpsc::Sender<Result<InputEvent, ()>>) {
+    let Ok(mut stream) = connection.accept_uni().await else { return };
+    if !matches!(stream.read_u8().await.map(StreamKind::parse), Ok(Some(StreamKind::Input))) {
+        inputs.send(Err(())).await.ok();
+        return;
+    }
+    while let Ok(frame) = stream.read_frame(CONTROL_FRAME_BYTES_MAX).await {
+        let event = decode(&frame).map_err(|error| tracing::warn!(%error, "bad input event"));
+        let last = event.is_err();
+        if inputs.send(event).await.is_err() || last {
+            return;
+        }
+    }
+    // The stream is over before the connection: the viewer's hands are gone, not its eyes.
+    inputs.closed().await;
+}
+
+async fn send_picture(connection: Connection, mut updates: mpsc::Receiver<EncodedUpdate>) {
+    let Ok(mut stream) = connection.open_uni(StreamKind::Picture.priority()).await else { return };
+    if stream.write(&[StreamKind::Picture.byte()]).await.is_err() {
+        return;
+    }
+    while let Some(update) = updates.recv().await {
+        let header = encode(&update.header);
+        let len = u32::try_from(header.len()).expect("a header has at most BANDS_MAX bands");
+        let head = [&len.to_be_bytes()[..], &header].concat();
+        if stream.write_owned(head).await.is_err() || stream.write_owned(update.payload).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send_cursor(connection: Connection, mut cursors: mpsc::Receiver<CursorUpdate>) {
+    let Ok(mut stream) = connection.open_uni(StreamKind::Cursor.priority()).await else { return };
+    if stream.write(&[StreamKind::Cursor.byte()]).await.is_err() {
+        return;
+    }
+    while let Some(update) = cursors.recv().await {
+        let bytes = encode(&update);
+        let len = u32::try_from(bytes.len()).expect("a cursor has at most CURSOR_SIDE_MAX rows");
+        if stream.write(&[&len.to_be_bytes()[..], &bytes].concat()).await.is_err() {
+            return;
+        }
+    }
+}

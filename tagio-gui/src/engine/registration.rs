@@ -1,0 +1,41 @@
+//! Where and how to register, from the command line, the settings and what was pinned before.
+
+use std::path::{Path, PathBuf};
+
+use tagio_session::IdentityKey;
+use tagio_transport::relay::RelayConfig;
+use tagio_wire::PublicKey;
+
+use crate::config::{RelayAddress, pin_relay_key, pinned_relay_key};
+
+/// A relay to register with.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Where, and the key if it was given.
+    pub relay: RelayAddress,
+    /// What the relay wants to be shown.
+    pub auth: Option<String>,
+    /// Where pins are kept.
+    pub data_dir: PathBuf,
+}
+
+impl Registration {
+    /// As the transport wants it: with the pinned key where none was given.
+    pub fn config(&self, identity: &IdentityKey, presence: bool) -> RelayConfig {
+        let Self { relay, auth, data_dir } = self;
+        RelayConfig {
+            addr: relay.at.to_string(),
+            key: relay.key.or_else(|| pinned_relay_key(data_dir, &relay.at)),
+            identity: *identity.to_bytes(),
+            auth: auth.clone(),
+            presence,
+        }
+    }
+
+    /// The relay proved this key: it has to have it the next time too.
+    pub fn pin(&self, key: PublicKey) {
+        if let Err(error) = pin_relay_key(Path::new(&self.data_dir), &self.relay.at, key) {
+            tracing::warn!(%error, "relay not remembered");
+        }
+    }
+}

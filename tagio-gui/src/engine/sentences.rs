@@ -1,0 +1,181 @@
+//! What went wrong, in sentences for people, each with a next step. Codes are for scripts.
+
+use tagio_transport::{ConnectError, LegError, Lost, relay::RelayError};
+use tagio_wire::{
+    control::CallFailure,
+    session::{AuthRefusal, EndReason},
+};
+
+use super::status::Ending;
+
+/// An ending that may be tried again.
+pub(super) fn ending(code: &'static str, reason: impl Into<String>, advice: impl Into<String>) -> Ending {
+    Ending { code, reason: reason.into(), advice: advice.into(), may_retry: true, key_changed: false }
+}
+
+pub(super) fn left() -> Ending {
+    Ending { may_retry: false, ..ending("left", "You left the session.", "") }
+}
+
+pub(super) fn key_changed() -> Ending {
+    Ending {
+        key_changed: true,
+        may_retry: false,
+        ..ending(
+            "key-changed",
+            "This host does not show the key that it showed before.",
+            "Somebody may be posing as it. If the host was set up anew, ask its user for the fingerprint \
+             on its screen, and forget the old key only if that is right.",
+        )
+    }
+}
+
+pub(super) fn call_failed(failure: CallFailure) -> Ending {
+    match failure {
+        CallFailure::Offline => ending(
+            "offline",
+            "No host with this ID is online.",
+            "Check the ID, and that TagIO runs there and says that it is online.",
+        ),
+        CallFailure::RateLimited(secs) => ending(
+            "rate-limited",
+            "The relay takes no more calls from here for now.",
+            format!("Wait {secs} seconds and try again."),
+        ),
+        CallFailure::Full => ending(
+            "relay-full",
+            "The relay has no room for another session.",
+            "Try again later, or use another relay.",
+        ),
+        CallFailure::Yourself => ending(
+            "yourself",
+            "That is the ID of this very computer.",
+            "Type the ID that the other computer shows.",
+        ),
+    }
+}
+
+pub(super) fn refused(refusal: AuthRefusal) -> Ending {
+    match refusal {
+        AuthRefusal::WrongSecret => ending(
+            "wrong-secret",
+            "The code or password is wrong.",
+            "Ask for the code that the host shows now: it changes after each use and after five wrong tries.",
+        ),
+        AuthRefusal::NoSuchSecret => ending(
+            "no-password",
+            "This host has no password.",
+            "Use the one-time code that it shows, or set a password there.",
+        ),
+        AuthRefusal::TooMany(secs) => ending(
+            "too-many",
+            "Too many wrong codes or passwords.",
+            format!("Wait {secs} seconds and try again."),
+        ),
+        AuthRefusal::Declined => ending(
+            "declined",
+            "The host’s user did not let you in.",
+            "Talk to them and try again.",
+        ),
+        AuthRefusal::ResumeExpired => ending(
+            "expired",
+            "The session was away for too long.",
+            "Connect again with the code or password.",
+        ),
+        AuthRefusal::WrongVersion(version) => Ending {
+            may_retry: false,
+            ..ending(
+                "wrong-version",
+                format!("The host speaks version {version} of the protocol, and this program another."),
+                "Update the older of the two.",
+            )
+        },
+        AuthRefusal::Full => ending(
+            "host-full",
+            "The host has as many viewers as it can serve.",
+            "Try again when one has left.",
+        ),
+        AuthRefusal::NoScreen => ending(
+            "no-screen",
+            "The host cannot show its screen.",
+            "Look at the host: it says why. It may be locked, or have no display.",
+        ),
+    }
+}
+
+pub(super) fn ended(reason: EndReason) -> Ending {
+    match reason {
+        EndReason::ByHost => ending(
+            "ended-by-host",
+            "The host’s user ended the session.",
+            "Talk to them and connect again.",
+        ),
+        EndReason::HostStops => ending(
+            "host-stopped",
+            "TagIO was closed on the host.",
+            "Connect again once it runs there.",
+        ),
+        EndReason::ScreenLost => ending(
+            "screen-lost",
+            "The host’s screen went away.",
+            "Connect again once somebody is logged in there.",
+        ),
+        EndReason::Protocol => ending(
+            "protocol",
+            "The host did not understand this program.",
+            "Update the older of the two.",
+        ),
+    }
+}
+
+pub(super) fn lost(lost: &Lost) -> Ending {
+    match lost {
+        Lost::TimedOut => ending(
+            "lost",
+            "The connection is lost and did not come back.",
+            "Check the network on both sides and connect again.",
+        ),
+        Lost::ByPeer => ending(
+            "closed-by-host",
+            "The host closed the connection.",
+            "See whether TagIO still runs there and connect again.",
+        ),
+        Lost::ByUs => left(),
+        Lost::Broken(why) => ending(
+            "broken",
+            format!("The connection broke: {why}."),
+            "Connect again; if it happens again, update TagIO on both sides.",
+        ),
+    }
+}
+
+pub(super) fn unreachable(error: &ConnectError) -> Ending {
+    match error {
+        ConnectError::Address(_) | ConnectError::TimedOut => ending(
+            "unreachable",
+            "The host does not answer.",
+            "Check the address and that TagIO waits there; a firewall may be in between.",
+        ),
+        ConnectError::Refused(why) => ending(
+            "refused",
+            format!("What answers there is no TagIO host ({why})."),
+            "Check the address and the port.",
+        ),
+    }
+}
+
+pub(super) fn no_leg(error: &LegError) -> Ending {
+    ending("no-leg", format!("No way through the relay: {error}."), "Check the network and try again.")
+}
+
+pub(super) fn no_relay(error: &RelayError) -> Ending {
+    ending("no-relay", format!("No relay: {error}."), "")
+}
+
+pub(super) fn no_relay_at_all() -> Ending {
+    ending("no-relay", "The relay was given up.", "Start TagIO again.")
+}
+
+pub(super) fn no_answer() -> Ending {
+    ending("no-answer", "The relay does not answer the call.", "Check the network and try again.")
+}

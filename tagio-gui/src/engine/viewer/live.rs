@@ -1,0 +1,405 @@
+//! A session that runs: the picture comes in, the hands' work goes out, paths come and go.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tagio_session::input::{Outgoing, ViewerInput};
+use tagio_transport::{
+    Connection, Endpoint, LegError, Lost, PathKind, Paths, PathsEvent, RecvStream, RelayLeg, SendStream,
+    Side,
+    relay::{Relay, RelayEvent},
+};
+use tagio_wire::{
+    decode, encode,
+    input::InputEvent,
+    picture::{CursorUpdate, UpdateHeader},
+    session::{EndReason, HostMessage, StreamKind, ViewerMessage},
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{Outlets, Viewer, ViewerEvent, reach::Reached};
+use crate::{
+    config::Target,
+    engine::{
+        ControlError, read_message, send_message,
+        status::{ViewerCommand, ViewerPhase},
+    },
+    viewer::{
+        canvas::Canvas,
+        decode::{self, Decoded, Screen, Update},
+    },
+};
+
+/// Messages that were read and wait for the session's loop, which does nothing slow.
+const READ_QUEUE: usize = 64;
+/// How often the figures of the status line are made anew.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// Silence that makes the session look for a new connection. QUIC's own time-out is longer, and a person
+/// who sees a frozen picture for so long wants to know.
+const SILENCE_MAX: Duration = Duration::from_secs(4);
+
+/// How a running session came to its end.
+pub(super) enum Over {
+    /// By this viewer.
+    Left,
+    /// By the host.
+    Ended(EndReason),
+    /// The picture's stream is broken.
+    Undecodable,
+    /// It may come back.
+    Lost(Lost),
+}
+
+/// A session that is about to run.
+pub(super) struct Live {
+    connection: Connection,
+    send: SendStream,
+    hands: SendStream,
+    input: ViewerInput,
+    resume: [u8; 32],
+    paths: Paths,
+    /// The legs of this session; one that is replaced lives on until the session ends, as its last packets
+    /// may.
+    legs: Vec<RelayLeg>,
+    new_legs: JoinSet<Result<RelayLeg, LegError>>,
+    relay_lost: bool,
+    messages: mpsc::Receiver<Result<HostMessage, ControlError>>,
+    decoded: mpsc::Receiver<Decoded>,
+    /// Updates since the last figures.
+    frames: u32,
+    _streams: JoinSet<()>,
+}
+
+impl Live {
+    pub(super) async fn start(
+        reached: Reached,
+        endpoint: &Endpoint,
+        outlets: &Outlets,
+    ) -> Result<Self, Lost> {
+        let Reached { connection, leg, send, recv, terms, .. } = reached;
+        let mut hands = connection.open_uni(StreamKind::Input.priority()).await?;
+        if hands.write(&[StreamKind::Input.byte()]).await.is_err() {
+            return Err(connection.closed().await);
+        }
+        let thread = decode::spawn(Arc::clone(&outlets.canvas), Arc::clone(&outlets.screen));
+        let (updates, decoded) = thread.map_err(|error| Lost::Broken(error.to_string()))?;
+        let mut streams = JoinSet::new();
+        let (messages_tx, messages) = mpsc::channel(READ_QUEUE);
+        streams.spawn(read_messages(recv, messages_tx));
+        let pictures = Pictures {
+            updates,
+            canvas: Arc::clone(&outlets.canvas),
+            screen: Arc::clone(&outlets.screen),
+        };
+        streams.spawn(accept_streams(connection.clone(), pictures));
+        let observed = leg.as_ref().and_then(RelayLeg::observed);
+        let paths = Paths::spawn(&connection, endpoint, Side::Viewer, observed);
+        Ok(Self {
+            connection,
+            send,
+            hands,
+            input: ViewerInput::new(),
+            resume: terms.resume,
+            paths,
+            legs: leg.into_iter().collect(),
+            new_legs: JoinSet::new(),
+            relay_lost: false,
+            messages,
+            decoded,
+            frames: 0,
+            _streams: streams,
+        })
+    }
+
+    pub(super) fn path(&self) -> PathKind {
+        self.paths.facts().kind
+    }
+
+    pub(super) fn resume(&self) -> [u8; 32] {
+        self.resume
+    }
+
+    /// The session's loop.
+    pub(super) async fn run(
+        mut self,
+        viewer: &mut Viewer,
+        commands: &mut mpsc::Receiver<ViewerCommand>,
+    ) -> Over {
+        let mut figures = interval(FIGURES_EVERY);
+        figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let over = loop {
+            if let Err(lost) = self.send_input().await {
+                break Over::Lost(lost);
+            }
+            let wakeup = self.input.next_wakeup();
+            let over = tokio::select! {
+                biased;
+                lost = self.connection.closed() => Some(Over::Lost(lost)),
+                command = commands.recv() => self.on_command(command).await,
+                () = until(wakeup) => None,
+                decoded = self.decoded.recv() => self.on_decoded(decoded, viewer).await,
+                message = self.messages.recv() => match message {
+                    Some(Ok(message)) => self.on_message(message, viewer),
+                    Some(Err(error)) => {
+                        tracing::warn!(%error, "bad message");
+                        Some(Over::Lost(Lost::Broken(error.to_string())))
+                    }
+                    None => Some(Over::Lost(self.connection.closed().await)),
+                },
+                event = self.paths.event() => match event {
+                    Some(event) => self.on_path(event, viewer).await,
+                    None => Some(Over::Lost(self.connection.closed().await)),
+                },
+                event = next_event(&mut viewer.relay) => {
+                    self.on_relay(event, viewer);
+                    None
+                }
+                Some(leg) = self.new_legs.join_next() => {
+                    self.on_leg(leg.ok());
+                    None
+                }
+                _ = figures.tick() => self.make_figures(viewer),
+            };
+            if let Some(over) = over {
+                break over;
+            }
+        };
+        self.connection.close();
+        over
+    }
+
+    async fn send_input(&mut self) -> Result<(), Lost> {
+        while let Some(outgoing) = self.input.poll(Instant::now()) {
+            match outgoing {
+                Outgoing::Datagram(pointer) => self.connection.send_datagram(encode(&pointer)),
+                Outgoing::Reliable(event) => {
+                    if self.hands.write_frame(&encode(&event)).await.is_err() {
+                        return Err(self.connection.closed().await);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, message: &ViewerMessage) -> Option<Over> {
+        match send_message(&mut self.send, message).await {
+            Ok(()) => None,
+            Err(_) => Some(Over::Lost(self.connection.closed().await)),
+        }
+    }
+
+    async fn on_command(&mut self, command: Option<ViewerCommand>) -> Option<Over> {
+        match command {
+            Some(ViewerCommand::Move(to)) => self.input.pointer(to),
+            Some(ViewerCommand::Input(event)) => self.on_input(event),
+            Some(ViewerCommand::ReleaseAll) => self.input.release_all(),
+            Some(ViewerCommand::Watching(watching)) => {
+                return self.say(&ViewerMessage::Watching(watching)).await;
+            }
+            Some(ViewerCommand::Leave) | None => {
+                self.input.release_all();
+                self.send_input().await.ok();
+                self.say(&ViewerMessage::Leave).await;
+                self.send.finish_soon().await;
+                return Some(Over::Left);
+            }
+            Some(ViewerCommand::Secret(_) | ViewerCommand::Retry | ViewerCommand::ForgetPin) => {}
+        }
+        None
+    }
+
+    fn on_input(&mut self, event: InputEvent) {
+        match event {
+            InputEvent::Pointer(pointer) => self.input.pointer(pointer.to),
+            InputEvent::Button { button, down, at } => self.input.button(button, down, at.to),
+            InputEvent::Wheel { x, y } => self.input.wheel(x, y),
+            InputEvent::Key { key, down } => self.input.key(key, down),
+            InputEvent::Text(text) => self.input.text(&text),
+        }
+    }
+
+    async fn on_decoded(&mut self, decoded: Option<Decoded>, viewer: &mut Viewer) -> Option<Over> {
+        match decoded {
+            Some(Decoded::Done(number)) => {
+                self.frames += 1;
+                if !matches!(viewer.status.phase, ViewerPhase::Live) {
+                    viewer.tell(ViewerEvent::FirstFrame);
+                    viewer.enter(ViewerPhase::Live);
+                }
+                self.say(&ViewerMessage::Ack(number)).await
+            }
+            Some(Decoded::Failed(error)) => {
+                tracing::error!(%error, "picture not decoded");
+                Some(Over::Undecodable)
+            }
+            None => Some(Over::Lost(self.connection.closed().await)),
+        }
+    }
+
+    fn on_message(&self, message: HostMessage, viewer: &mut Viewer) -> Option<Over> {
+        match message {
+            HostMessage::Candidates(candidates) => self.paths.punch(candidates),
+            HostMessage::Permission(permission) => {
+                viewer.status.permission = permission;
+                viewer.publish();
+            }
+            HostMessage::Ended(reason) => return Some(Over::Ended(reason)),
+            HostMessage::Asking | HostMessage::Accepted(_) | HostMessage::Refused(_) => {}
+        }
+        None
+    }
+
+    async fn on_path(&mut self, event: PathsEvent, viewer: &mut Viewer) -> Option<Over> {
+        match event {
+            PathsEvent::Changed(kind) => {
+                if viewer.status.path.replace(kind) != Some(kind) {
+                    viewer.tell(ViewerEvent::Path(kind));
+                    viewer.publish();
+                }
+                None
+            }
+            PathsEvent::SendCandidates(candidates) => self.say(&ViewerMessage::Candidates(candidates)).await,
+            PathsEvent::RelayLost => {
+                self.relay_lost = true;
+                self.call_again(viewer);
+                None
+            }
+        }
+    }
+
+    /// Asks for another leg, for the day the direct path dies.
+    fn call_again(&self, viewer: &mut Viewer) {
+        let Target::Id(id) = viewer.config.target else { return };
+        if let Some(relay) = viewer.relay.as_ref().filter(|_| self.relay_lost && viewer.registered) {
+            viewer.calls += 1;
+            relay.call(viewer.calls, id);
+        }
+    }
+
+    fn on_relay(&mut self, event: Option<RelayEvent>, viewer: &mut Viewer) {
+        match event {
+            Some(RelayEvent::Online { .. }) => {
+                viewer.registered = true;
+                self.call_again(viewer);
+            }
+            Some(RelayEvent::Offline { .. }) => viewer.registered = false,
+            Some(RelayEvent::Ringing { call, leg, relay, .. }) if call == viewer.calls => {
+                let endpoint = viewer.endpoint.clone();
+                self.new_legs.spawn(async move { endpoint.bind_leg(relay, leg).await });
+            }
+            Some(_) => {}
+            None => viewer.relay = None,
+        }
+    }
+
+    fn on_leg(&mut self, leg: Option<Result<RelayLeg, LegError>>) {
+        if let Some(Ok(leg)) = leg {
+            self.paths.add_relay(leg.addr());
+            self.legs.push(leg);
+            self.relay_lost = false;
+        }
+    }
+
+    fn make_figures(&mut self, viewer: &mut Viewer) -> Option<Over> {
+        let facts = self.paths.facts();
+        if facts.silence > SILENCE_MAX {
+            return Some(Over::Lost(Lost::TimedOut));
+        }
+        let rtt = Some(Duration::from_millis(facts.rtt.as_millis() as u64)).filter(|_| !facts.rtt.is_zero());
+        let fps = std::mem::take(&mut self.frames);
+        let screen = viewer.outlets.canvas.lock().picture.size();
+        let news = (viewer.status.rtt, viewer.status.fps, viewer.status.screen) != (rtt, fps, screen);
+        if news {
+            (viewer.status.rtt, viewer.status.fps, viewer.status.screen) = (rtt, fps, screen);
+            viewer.publish();
+        }
+        None
+    }
+}
+
+/// Where the host's streams end.
+#[derive(Clone)]
+struct Pictures {
+    updates: mpsc::Sender<Update>,
+    canvas: Arc<Canvas>,
+    screen: Arc<dyn Screen>,
+}
+
+async fn read_messages(mut recv: RecvStream, messages: mpsc::Sender<Result<HostMessage, ControlError>>) {
+    loop {
+        let message = match read_message(&mut recv).await {
+            Err(ControlError::Stream(_)) => return,
+            other => other,
+        };
+        let last = message.is_err();
+        if messages.send(message).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Reads the streams that the host opens.
+async fn accept_streams(connection: Connection, pictures: Pictures) {
+    let mut readers = JoinSet::new();
+    while let Ok(mut stream) = connection.accept_uni().await {
+        let pictures = pictures.clone();
+        readers.spawn(async move {
+            match stream.read_u8().await.map(StreamKind::parse) {
+                Ok(Some(StreamKind::Picture)) => read_picture(stream, pictures).await,
+                Ok(Some(StreamKind::Cursor)) => read_cursor(stream, pictures).await,
+                // A newer host may send more than this program knows.
+                Ok(Some(StreamKind::Input) | None) | Err(_) => {}
+            }
+        });
+    }
+}
+
+async fn read_picture(mut stream: RecvStream, pictures: Pictures) {
+    while let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await {
+        let Ok(header) = decode::<UpdateHeader>(&bytes) else { return };
+        if !header.is_sound() {
+            return;
+        }
+        let mut payload = vec![0; header.payload_len()];
+        if stream.read_exact(&mut payload).await.is_err() {
+            return;
+        }
+        if pictures.updates.send(Update { header, payload }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_cursor(mut stream: RecvStream, pictures: Pictures) {
+    while let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await {
+        match decode::<CursorUpdate>(&bytes) {
+            Ok(CursorUpdate::Shape(shape)) if !shape.is_sound() => return,
+            Ok(update) => {
+                pictures.canvas.apply_cursor(update);
+                pictures.screen.cursor_changed();
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_event(relay: &mut Option<Relay>) -> Option<RelayEvent> {
+    match relay {
+        Some(relay) => relay.event().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,365 @@
+//! The viewer: reaches a host, shows its screen, and finds the way back when the connection is lost.
+//!
+//! [`run`] is one task. It goes from step to step: ask for the secret, connect, live, reconnect, end.
+
+mod live;
+mod reach;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use tagio_session::{IdentityKey, Secret, handshake::Credential};
+use tagio_transport::{Endpoint, PathKind, relay::Relay};
+use tagio_wire::{
+    PublicKey, Size,
+    control::CallId,
+    session::{AuthRefusal, Permission},
+};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    registration::Registration,
+    sentences,
+    status::{ConnectStep, Ending, ViewerCommand, ViewerPhase, ViewerStatus},
+};
+use crate::{
+    config::{KnownPeers, Target},
+    viewer::{canvas::Canvas, decode::Screen},
+};
+use live::{Live, Over};
+use reach::{Failure, Reached};
+
+/// How long a lost session is tried to be brought back.
+const RECONNECT_FOR: Duration = Duration::from_secs(60);
+/// Pause between tries to bring it back.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(700);
+
+/// How to be a viewer.
+#[derive(Debug)]
+pub struct ViewerConfig {
+    /// This device's key.
+    pub identity: IdentityKey,
+    /// What the host's user sees.
+    pub name: String,
+    /// Which host.
+    pub target: Target,
+    /// Where IDs are looked up.
+    pub relay: Registration,
+    /// The code or password, if it is known already.
+    pub secret: Option<Secret>,
+    /// Whether to look only.
+    pub view_only: bool,
+    /// Whether somebody can be asked: for the secret, and whether to try again.
+    pub interactive: bool,
+    /// Folder of the pinned keys.
+    pub data_dir: PathBuf,
+}
+
+/// What happens, for scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewerEvent {
+    /// The host let this viewer in.
+    Connected(PathKind),
+    /// The first picture is on the canvas.
+    FirstFrame,
+    /// Packets travel this way from now on.
+    Path(PathKind),
+    /// The session is over; the code is [`Ending::code`].
+    Closed(&'static str),
+}
+
+/// Where a viewer's news go.
+pub struct Outlets {
+    /// The whole state after each change.
+    pub status: watch::Sender<ViewerStatus>,
+    /// Each change; one that nobody fetches is lost.
+    pub events: mpsc::Sender<ViewerEvent>,
+    /// The picture.
+    pub canvas: Arc<Canvas>,
+    /// Who shows it.
+    pub screen: Arc<dyn Screen>,
+}
+
+/// The state of a viewer that has only just started.
+pub fn initial_status() -> ViewerStatus {
+    ViewerStatus {
+        phase: ViewerPhase::Connecting(ConnectStep::Reaching),
+        path: None,
+        rtt: None,
+        fps: 0,
+        screen: Size::default(),
+        host_name: String::new(),
+        fingerprint: None,
+        phrase: None,
+        permission: Permission::Control,
+    }
+}
+
+/// What a viewer does next.
+enum Step {
+    AskSecret { problem: Option<String> },
+    Connect,
+    Live(Box<Live>),
+    Reconnect { resume: [u8; 32], since: Instant },
+    End(Ending),
+    Leave,
+}
+
+/// Is a viewer until it is over: with somebody to ask, until they leave.
+///
+/// # Errors
+/// The system has no socket left.
+pub async fn run(
+    config: ViewerConfig,
+    mut commands: mpsc::Receiver<ViewerCommand>,
+    outlets: Outlets,
+) -> std::io::Result<Ending> {
+    let mut viewer = Viewer::new(config, outlets)?;
+    let mut step = if viewer.config.secret.is_some() || !viewer.config.interactive {
+        Step::Connect
+    } else {
+        Step::AskSecret { problem: None }
+    };
+    loop {
+        step = match step {
+            Step::AskSecret { problem } => viewer.ask_secret(problem, &mut commands).await,
+            Step::Connect => unless_left(viewer.connect(), &mut commands).await,
+            Step::Live(live) => viewer.live(live, &mut commands).await,
+            Step::Reconnect { resume, since } => {
+                unless_left(viewer.reconnect(resume, since), &mut commands).await
+            }
+            Step::End(ending) if viewer.config.interactive => viewer.end(ending, &mut commands).await,
+            Step::End(ending) => {
+                viewer.tell(ViewerEvent::Closed(ending.code));
+                viewer.endpoint.close().await;
+                return Ok(ending);
+            }
+            Step::Leave => {
+                viewer.tell(ViewerEvent::Closed(sentences::left().code));
+                viewer.endpoint.close().await;
+                return Ok(sentences::left());
+            }
+        };
+    }
+}
+
+/// Works, unless the user leaves meanwhile.
+async fn unless_left(
+    work: impl Future<Output = Step>,
+    commands: &mut mpsc::Receiver<ViewerCommand>,
+) -> Step {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            step = &mut work => return step,
+            command = commands.recv() => match command {
+                Some(ViewerCommand::Leave) | None => return Step::Leave,
+                // Nothing to do it to yet.
+                Some(_) => {}
+            },
+        }
+    }
+}
+
+/// What lasts from connection to connection.
+struct Viewer {
+    config: ViewerConfig,
+    endpoint: Endpoint,
+    /// `None` for a host that is reached at an address.
+    relay: Option<Relay>,
+    outlets: Outlets,
+    status: ViewerStatus,
+    /// Whether the relay knows this viewer now.
+    registered: bool,
+    /// Calls so far; each has its number.
+    calls: CallId,
+}
+
+impl Viewer {
+    fn new(config: ViewerConfig, outlets: Outlets) -> std::io::Result<Self> {
+        let endpoint = Endpoint::bind(None)?;
+        let by_relay = matches!(config.target, Target::Id(_));
+        let relay = by_relay.then(|| Relay::spawn(config.relay.config(&config.identity, false)));
+        Ok(Self { config, endpoint, relay, outlets, status: initial_status(), registered: false, calls: 0 })
+    }
+
+    fn tell(&self, event: ViewerEvent) {
+        if self.outlets.events.try_send(event).is_err() {
+            tracing::trace!("nobody fetches viewer events");
+        }
+    }
+
+    fn enter(&mut self, phase: ViewerPhase) {
+        self.status.phase = phase;
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.outlets.status.send_replace(self.status.clone());
+    }
+
+    /// Progress of connecting, unless the last frame still stands for a session that is to come back.
+    fn progress(&mut self, step: ConnectStep) {
+        if !matches!(self.status.phase, ViewerPhase::Reconnecting { .. }) {
+            self.enter(ViewerPhase::Connecting(step));
+        }
+    }
+
+    async fn ask_secret(
+        &mut self,
+        problem: Option<String>,
+        commands: &mut mpsc::Receiver<ViewerCommand>,
+    ) -> Step {
+        self.enter(ViewerPhase::NeedsSecret { problem });
+        loop {
+            match commands.recv().await {
+                Some(ViewerCommand::Secret(text)) => {
+                    self.config.secret = Some(Secret::from_typed(&text));
+                    return Step::Connect;
+                }
+                Some(ViewerCommand::Leave) | None => return Step::Leave,
+                Some(_) => {}
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Step {
+        let Some(secret) = self.config.secret.clone() else {
+            return Step::End(sentences::ending(
+                "no-secret",
+                "No code or password was given.",
+                "Give the code that the host shows: --password CODE.",
+            ));
+        };
+        self.progress(ConnectStep::Reaching);
+        match self.reach(Credential::Secret(secret)).await {
+            Ok(reached) => self.start(reached).await,
+            Err(failure) => self.fail(failure),
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Step {
+        match failure {
+            Failure::Refused(refusal @ (AuthRefusal::WrongSecret | AuthRefusal::NoSuchSecret))
+                if self.config.interactive =>
+            {
+                self.config.secret = None;
+                let Ending { reason, advice, .. } = sentences::refused(refusal);
+                Step::AskSecret { problem: Some(format!("{reason} {advice}")) }
+            }
+            Failure::Refused(refusal) => Step::End(sentences::refused(refusal)),
+            Failure::Ending(ending) => Step::End(ending),
+        }
+    }
+
+    /// The host let this viewer in.
+    async fn start(&mut self, reached: Reached) -> Step {
+        self.pin(reached.host_key, &reached.terms.host_name);
+        self.status.host_name.clone_from(&reached.terms.host_name);
+        self.status.fingerprint = Some(reached.host_key.fingerprint());
+        self.status.phrase = Some(reached.phrase.to_string());
+        self.status.permission = reached.terms.permission;
+        self.status.screen = reached.terms.screen;
+        self.progress(ConnectStep::Picture);
+        match Live::start(reached, &self.endpoint, &self.outlets).await {
+            Ok(live) => {
+                self.status.path = Some(live.path());
+                self.tell(ViewerEvent::Connected(live.path()));
+                self.publish();
+                Step::Live(Box::new(live))
+            }
+            Err(lost) => Step::End(sentences::lost(&lost)),
+        }
+    }
+
+    /// Remembers the key that this host proved.
+    fn pin(&self, key: PublicKey, name: &str) {
+        let (dir, target, name) =
+            (self.config.data_dir.clone(), self.config.target.clone(), name.to_owned());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        // On a thread of its own: a slow disk must not hold packets up.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) =
+                KnownPeers::update(&dir, |peers| peers.remember_host(&target, &name, key, now))
+            {
+                tracing::warn!(%error, "host not remembered");
+            }
+        });
+    }
+
+    async fn live(&mut self, live: Box<Live>, commands: &mut mpsc::Receiver<ViewerCommand>) -> Step {
+        let resume = live.resume();
+        let over = live.run(self, commands).await;
+        self.status.path = None;
+        self.status.rtt = None;
+        match over {
+            Over::Left => Step::Leave,
+            Over::Ended(reason) => Step::End(sentences::ended(reason)),
+            Over::Undecodable => Step::End(sentences::ending(
+                "bad-picture",
+                "The picture that the host sends cannot be decoded.",
+                "Connect again; if it happens again, update TagIO on both sides.",
+            )),
+            Over::Lost(lost) => {
+                tracing::info!(%lost, "connection lost");
+                let since = Instant::now();
+                self.enter(ViewerPhase::Reconnecting { since });
+                Step::Reconnect { resume, since }
+            }
+        }
+    }
+
+    async fn reconnect(&mut self, resume: [u8; 32], since: Instant) -> Step {
+        loop {
+            let failure = match self.reach(Credential::Resume(resume)).await {
+                Ok(reached) => return self.start(reached).await,
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Refused(refusal) => return Step::End(sentences::refused(refusal)),
+                Failure::Ending(ending) if since.elapsed() >= RECONNECT_FOR || ending.key_changed => {
+                    return Step::End(ending);
+                }
+                Failure::Ending(ending) => {
+                    tracing::info!(reason = ending.reason, "not back yet");
+                    tokio::time::sleep(RECONNECT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn end(&mut self, ending: Ending, commands: &mut mpsc::Receiver<ViewerCommand>) -> Step {
+        self.tell(ViewerEvent::Closed(ending.code));
+        self.enter(ViewerPhase::Ended(ending));
+        loop {
+            match commands.recv().await {
+                Some(ViewerCommand::Retry) => break,
+                Some(ViewerCommand::ForgetPin) => {
+                    let target = self.config.target.clone();
+                    let forgotten =
+                        KnownPeers::update(&self.config.data_dir, |peers| peers.forget_pin(&target));
+                    if let Err(error) = forgotten {
+                        tracing::warn!(%error, "key not forgotten");
+                    }
+                    break;
+                }
+                Some(ViewerCommand::Secret(text)) => {
+                    self.config.secret = Some(Secret::from_typed(&text));
+                    break;
+                }
+                Some(ViewerCommand::Leave) | None => return Step::Leave,
+                Some(_) => {}
+            }
+        }
+        // A code is spent by now; a password still works.
+        let keeps = |secret: &Secret| secret.kind() == tagio_wire::session::SecretKind::Password;
+        if self.config.secret.as_ref().is_some_and(keeps) {
+            Step::Connect
+        } else {
+            Step::AskSecret { problem: None }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! From nothing to a session: through the relay or straight to an address, then the handshake.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tagio_session::{
+    SafetyPhrase,
+    handshake::{Credential, HandshakeError, Verified, ViewerHandshake, ViewerIntent, ViewerStep},
+};
+use tagio_transport::{
+    ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError,
+    relay::RelayEvent,
+};
+use tagio_wire::{
+    PeerId, PublicKey,
+    leg::LegGrant,
+    session::{AuthRefusal, CONTROL_FRAME_BYTES_MAX, CONTROL_PRIORITY, HostMessage, Terms},
+};
+use tokio::{net::lookup_host, time::timeout};
+
+use super::Viewer;
+use crate::{
+    config::{HostPort, KnownPeers, Target},
+    engine::{
+        ControlError, read_message, sentences,
+        status::{ConnectStep, Ending, ViewerPhase},
+    },
+};
+
+/// How long the relay may take to answer a call.
+const CALL_DEADLINE: Duration = Duration::from_secs(8);
+/// How long a host may take to answer QUIC's first packet.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(8);
+/// How long a host may take for a step of the handshake. Its user's answer has no limit here: the host
+/// has one.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Why there is no session.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The host said no.
+    Refused(AuthRefusal),
+    /// Anything else, ready to be shown.
+    Ending(Ending),
+}
+
+impl From<Ending> for Failure {
+    fn from(ending: Ending) -> Self {
+        Self::Ending(ending)
+    }
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Lost(lost) => sentences::lost(&lost).into(),
+            StreamError::EndedEarly | StreamError::TooLong(_) => no_host().into(),
+        }
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::Stream(error) => error.into(),
+            ControlError::Message(_) => no_host().into(),
+        }
+    }
+}
+
+impl From<HandshakeError> for Failure {
+    fn from(error: HandshakeError) -> Self {
+        if error.is_suspicious() {
+            return sentences::key_changed().into();
+        }
+        no_host().into()
+    }
+}
+
+fn no_host() -> Ending {
+    sentences::unreachable(&ConnectError::Refused("it answers something else".to_owned()))
+}
+
+/// A host that let this viewer in.
+pub(super) struct Reached {
+    pub(super) connection: Connection,
+    /// Keeps the relay's path alive.
+    pub(super) leg: Option<RelayLeg>,
+    pub(super) send: SendStream,
+    pub(super) recv: RecvStream,
+    pub(super) host_key: PublicKey,
+    pub(super) phrase: SafetyPhrase,
+    pub(super) terms: Terms,
+}
+
+/// A call that the relay put through.
+pub(super) struct Ringing {
+    pub(super) target_key: PublicKey,
+    pub(super) leg: LegGrant,
+    pub(super) relay: SocketAddr,
+}
+
+impl Viewer {
+    /// Connects and is let in, or not.
+    pub(super) async fn reach(&mut self, credential: Credential) -> Result<Reached, Failure> {
+        let pinned = KnownPeers::load(&self.config.data_dir).0.pin_of(&self.config.target);
+        let (connection, leg, host_key) = match self.config.target.clone() {
+            Target::Id(id) => {
+                let (connection, leg, key) = self.reach_by_relay(id, pinned).await?;
+                (connection, Some(leg), Some(key))
+            }
+            Target::Address(at) => (self.reach_address(&at).await?, None, pinned),
+        };
+        self.progress(ConnectStep::Proving);
+        let (mut send, mut recv) = connection.open_bi().await.map_err(|lost| sentences::lost(&lost))?;
+        send.set_priority(CONTROL_PRIORITY);
+        let verified =
+            self.prove(&connection, &mut send, &mut recv, host_key, credential).await?;
+        let terms = self.verdict(&mut recv).await?;
+        let Verified { host_key, phrase, .. } = verified;
+        Ok(Reached { connection, leg, send, recv, host_key, phrase, terms })
+    }
+
+    async fn reach_by_relay(
+        &mut self,
+        id: PeerId,
+        pinned: Option<PublicKey>,
+    ) -> Result<(Connection, RelayLeg, PublicKey), Failure> {
+        let ringing = self.call(id).await?;
+        if pinned.is_some_and(|pinned| pinned != ringing.target_key) {
+            return Err(sentences::key_changed().into());
+        }
+        self.progress(ConnectStep::Calling);
+        let leg = self.endpoint.bind_leg(ringing.relay, ringing.leg).await;
+        let leg = leg.map_err(|error| sentences::no_leg(&error))?;
+        let connected = timeout(CONNECT_DEADLINE, self.endpoint.connect(leg.addr())).await;
+        let connection =
+            connected.unwrap_or(Err(ConnectError::TimedOut)).map_err(|e| sentences::unreachable(&e))?;
+        Ok((connection, leg, ringing.target_key))
+    }
+
+    async fn reach_address(&self, at: &HostPort) -> Result<Connection, Failure> {
+        let unknown = || {
+            sentences::ending(
+                "unknown-name",
+                format!("The name {} is not known.", at.host),
+                "Check the address and the network.",
+            )
+        };
+        let found = lookup_host((at.host.as_str(), at.port)).await.map_err(|_| unknown())?;
+        let mut problem = unknown();
+        for addr in found {
+            match timeout(CONNECT_DEADLINE, self.endpoint.connect(addr)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => problem = sentences::unreachable(&error),
+                Err(_) => problem = sentences::unreachable(&ConnectError::TimedOut),
+            }
+        }
+        Err(problem.into())
+    }
+
+    /// The handshake up to the last frame that this side owes.
+    async fn prove(
+        &self,
+        connection: &Connection,
+        send: &mut SendStream,
+        recv: &mut RecvStream,
+        host_key: Option<PublicKey>,
+        credential: Credential,
+    ) -> Result<Verified, Failure> {
+        let intent = ViewerIntent {
+            identity: &self.config.identity,
+            host_key,
+            exporter: connection.exporter(),
+            name: &self.config.name,
+            view_only: self.config.view_only,
+            credential,
+        };
+        let (mut handshake, frame) = ViewerHandshake::start(intent)?;
+        send.write_frame(&frame).await?;
+        loop {
+            let answer = timeout(ANSWER_DEADLINE, recv.read_frame(CONTROL_FRAME_BYTES_MAX)).await;
+            let frame =
+                answer.map_err(|_| sentences::unreachable(&ConnectError::TimedOut)).map_err(Failure::from)??;
+            // The proof stretches the secret, which takes the processor tens of milliseconds.
+            let step = tokio::task::spawn_blocking(move || handshake.handle_frame(&frame)).await;
+            match step.map_err(|_| no_host())?? {
+                ViewerStep::Continue { frame, next } => {
+                    send.write_frame(&frame).await?;
+                    handshake = next;
+                }
+                ViewerStep::Finished(verified) => {
+                    if let Some(frame) = &verified.frame {
+                        send.write_frame(frame).await?;
+                    }
+                    return Ok(verified);
+                }
+                ViewerStep::Refused(refusal) => return Err(Failure::Refused(refusal)),
+                ViewerStep::WrongSecret { frame } => {
+                    send.write_frame(&frame).await?;
+                    send.finish_soon().await;
+                    connection.close();
+                    return Err(Failure::Refused(AuthRefusal::WrongSecret));
+                }
+            }
+        }
+    }
+
+    async fn verdict(&mut self, recv: &mut RecvStream) -> Result<Terms, Failure> {
+        loop {
+            match read_message(recv).await? {
+                HostMessage::Asking => self.enter(ViewerPhase::Asking),
+                HostMessage::Accepted(terms) => return Ok(terms),
+                HostMessage::Refused(refusal) => return Err(Failure::Refused(refusal)),
+                HostMessage::Ended(reason) => return Err(sentences::ended(reason).into()),
+                HostMessage::Candidates(_) | HostMessage::Permission(_) => {}
+            }
+        }
+    }
+}
+
+impl Viewer {
+    /// Calls `id` and waits until the relay put it through. Registers first where that is not done yet.
+    async fn call(&mut self, id: PeerId) -> Result<Ringing, Failure> {
+        self.calls += 1;
+        let call = self.calls;
+        let relay = self.relay.as_mut().ok_or_else(sentences::no_relay_at_all)?;
+        if self.registered {
+            relay.call(call, id);
+        }
+        let answered = timeout(CALL_DEADLINE, async {
+            loop {
+                match relay.event().await {
+                    Some(RelayEvent::Online { relay_key, .. }) => {
+                        self.registered = true;
+                        self.config.relay.pin(relay_key);
+                        relay.call(call, id);
+                    }
+                    Some(RelayEvent::Ringing { call: answered, target_key, leg, relay })
+                        if answered == call =>
+                    {
+                        return Ok(Ringing { target_key, leg, relay });
+                    }
+                    Some(RelayEvent::CallFailed { call: answered, reason }) if answered == call => {
+                        return Err(sentences::call_failed(reason).into());
+                    }
+                    Some(RelayEvent::Offline { error, .. }) => {
+                        self.registered = false;
+                        return Err(sentences::no_relay(&error).into());
+                    }
+                    // Answers to calls that were given up, and calls to a viewer, which takes none.
+                    Some(_) => {}
+                    None => return Err(sentences::no_relay_at_all().into()),
+                }
+            }
+        });
+        answered.await.unwrap_or_else(|_| Err(sentences::no_answer().into()))
+    }
+}

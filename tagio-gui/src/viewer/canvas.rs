@@ -1,0 +1,74 @@
+//! The remote screen as decoded so far, shared between the decode thread and the window.
+
+use std::sync::{Mutex, MutexGuard};
+
+use tagio_media::{Framebuffer, Region};
+use tagio_wire::{
+    Point,
+    picture::{CursorShape, CursorUpdate},
+};
+
+const LOCK: &str = "no thread panics while it holds the canvas";
+
+/// What the canvas holds.
+#[derive(Debug, Default)]
+pub struct CanvasState {
+    /// The remote screen.
+    pub picture: Framebuffer,
+    /// What changed in it since the window took it last.
+    pub dirty: Region,
+    /// The remote cursor.
+    pub cursor: Cursor,
+}
+
+/// The remote cursor.
+#[derive(Debug, Default)]
+pub struct Cursor {
+    /// Its image; `None` while it is hidden.
+    pub shape: Option<CursorShape>,
+    /// Where something on the host moved it; the viewer's own moves are not echoed.
+    pub at: Point,
+    /// Counts changes of the shape.
+    pub shape_number: u64,
+}
+
+/// The remote screen. Locked for a copy only.
+#[derive(Debug, Default)]
+pub struct Canvas(Mutex<CanvasState>);
+
+impl Canvas {
+    /// Its contents, locked.
+    pub fn lock(&self) -> MutexGuard<'_, CanvasState> {
+        self.0.lock().expect(LOCK)
+    }
+
+    /// Takes over what changed in `picture`; all of it when its size is another one.
+    pub fn apply(&self, picture: &Framebuffer, changed: &Region) {
+        let mut state = self.lock();
+        if state.picture.size() != picture.size() {
+            state.picture = picture.clone();
+            state.dirty = Region::whole(picture.size());
+            return;
+        }
+        for rect in changed.rects() {
+            state.picture.copy_rect_from(picture, *rect);
+        }
+        state.dirty.merge(changed);
+    }
+
+    /// The host's cursor changed.
+    pub fn apply_cursor(&self, update: CursorUpdate) {
+        let cursor = &mut self.lock().cursor;
+        match update {
+            CursorUpdate::Shape(shape) => {
+                cursor.shape = Some(shape);
+                cursor.shape_number += 1;
+            }
+            CursorUpdate::Hidden => {
+                cursor.shape = None;
+                cursor.shape_number += 1;
+            }
+            CursorUpdate::Moved(at) => cursor.at = at,
+        }
+    }
+}

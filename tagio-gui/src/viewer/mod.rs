@@ -1,0 +1,5 @@
+//! The viewer's side of the picture: decoding it and putting it on the screen.
+
+pub mod canvas;
+pub mod decode;
+pub mod presenter;
