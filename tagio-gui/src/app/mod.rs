@@ -1,0 +1,17 @@
+//! The two windows: wiring between snapshots, views and commands. Runs on the main thread and never blocks.
+
+mod clipboard;
+mod home;
+pub mod input_capture;
+mod keys;
+mod outbox;
+mod run;
+mod session;
+mod wake;
+
+pub use home::{HomeApp, HomeParts, HostHandle, SealPassword};
+pub use run::{run_home, run_session};
+pub use session::{SessionApp, SessionParts, ViewerHandle};
+pub use wake::Wake;
+
+pub use crate::views::home::ConnectRequest;

@@ -1,0 +1,65 @@
+//! Who is connected to this computer now, and the buttons that end it.
+
+use std::time::Instant;
+
+use eframe::egui::{Label, Ui};
+use tagio_wire::session::Permission;
+
+use super::{HomeCommand, HomeView};
+use crate::{
+    engine::status::{ConnectedViewer, HostCommand},
+    theme::{self, CONTROL_HEIGHT, TextKind, space},
+    views::{
+        parts::{Action, ActionKind, card_ui, chip_ui, split_row_ui, strong, weak},
+        words,
+    },
+};
+
+const ROW_HEIGHT: f32 = 48.0;
+
+pub(super) fn viewers_ui(ui: &mut Ui, view: &HomeView<'_>, commands: &mut Vec<HomeCommand>) {
+    let viewers = &view.status.viewers;
+    card_ui(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = space::S;
+        let title = |ui: &mut Ui| drop(ui.label(strong(ui, TextKind::Title, words::CONNECTED_NOW)));
+        split_row_ui(ui, CONTROL_HEIGHT, title, |ui| {
+            if viewers.len() > 1 && ui.add(Action::new(ActionKind::Danger, words::END_ALL)).clicked() {
+                commands.push(HomeCommand::Host(HostCommand::EndAll));
+            }
+        });
+        for viewer in viewers {
+            ui.push_id(viewer.viewer, |ui| row_ui(ui, viewer, view.now, commands));
+        }
+    });
+}
+
+fn row_ui(ui: &mut Ui, viewer: &ConnectedViewer, now: Instant, commands: &mut Vec<HomeCommand>) {
+    let is_control = viewer.permission == Permission::Control;
+    let left = |ui: &mut Ui| {
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = 2.0;
+            ui.add(Label::new(strong(ui, TextKind::Body, &viewer.name)).truncate());
+            let facts =
+                [&viewer.phrase, words::path(viewer.path), &words::since(viewer.since, now)].join("  ·  ");
+            ui.add(Label::new(weak(ui, facts)).truncate()).on_hover_text(viewer.fingerprint.to_string());
+        });
+    };
+    split_row_ui(ui, ROW_HEIGHT, left, |ui| {
+        if ui.add(Action::new(ActionKind::Danger, words::END)).clicked() {
+            commands.push(HomeCommand::Host(HostCommand::End(viewer.viewer)));
+        }
+        let (label, permission) = if is_control {
+            (words::STOP_CONTROL, Permission::View)
+        } else {
+            (words::ALLOW_CONTROL, Permission::Control)
+        };
+        if ui.add(Action::new(ActionKind::Quiet, label)).clicked() {
+            let command = HostCommand::Permit { viewer: viewer.viewer, permission };
+            commands.push(HomeCommand::Host(command));
+        }
+        let palette = theme::palette(ui);
+        let (tone, word) =
+            if is_control { (&palette.warn, words::MAY_CONTROL) } else { (&palette.good, words::MAY_LOOK) };
+        chip_ui(ui, tone, word);
+    });
+}

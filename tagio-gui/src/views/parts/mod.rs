@@ -1,0 +1,11 @@
+//! What screens are made of.
+
+mod action;
+mod field;
+mod layout;
+mod text;
+
+pub(super) use action::{Action, ActionKind};
+pub(super) use field::TextField;
+pub(super) use layout::{card_ui, notice_ui, page_ui, split_row_ui};
+pub(super) use text::{chip_ui, colored, lamp_ui, strong, text, weak};

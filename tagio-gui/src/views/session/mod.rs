@@ -1,0 +1,171 @@
+//! A viewer's window: the remote picture, a toolbar that gets out of the way, and a sentence for every wait.
+
+mod cards;
+mod cursor;
+mod overlay;
+mod picture;
+mod placement;
+mod toolbar;
+
+use std::time::Instant;
+
+use eframe::egui::{CentralPanel, Frame, Pos2, Rect, Ui};
+use tagio_wire::session::Permission;
+use zeroize::Zeroizing;
+
+pub use cards::SecretForm;
+pub use picture::{CursorLook, CursorState, PicturePainter, PictureSource, PictureTexture, PixelRect};
+pub use placement::{Placement, ScaleMode, place};
+pub use toolbar::ToolbarState;
+
+use crate::{
+    engine::status::{ViewerCommand, ViewerPhase, ViewerStatus},
+    theme,
+};
+
+/// What the window shows.
+#[derive(Clone, Copy)]
+pub struct SessionView<'a> {
+    /// The session.
+    pub status: &'a ViewerStatus,
+    /// The pixels.
+    pub picture: &'a dyn PictureSource,
+    /// For seconds that count.
+    pub now: Instant,
+    /// Nothing may lie over the picture unless a key asks for it.
+    pub is_bare: bool,
+}
+
+/// What the window remembers.
+pub struct SessionState {
+    /// Who paints the picture.
+    pub painter: PicturePainter,
+    /// How large the picture is.
+    pub mode: ScaleMode,
+    /// The toolbar.
+    pub toolbar: ToolbarState,
+    texture: PictureTexture,
+    cursor: cursor::CursorCache,
+    secret: SecretForm,
+}
+
+impl SessionState {
+    /// A window whose picture is painted by `painter`.
+    pub fn new(painter: PicturePainter, mode: ScaleMode) -> Self {
+        Self {
+            painter,
+            mode,
+            toolbar: ToolbarState::default(),
+            texture: PictureTexture::default(),
+            cursor: cursor::CursorCache::default(),
+            secret: SecretForm::default(),
+        }
+    }
+}
+
+/// What the user wants of the window or the session.
+#[derive(Debug)]
+pub enum SessionCommand {
+    /// Of the engine.
+    Viewer(ViewerCommand),
+    /// Control, Alt and Delete, pressed and released.
+    CtrlAltDel,
+    /// In or out of full screen.
+    ToggleFullScreen,
+    /// The secret that was typed.
+    Secret(Zeroizing<String>),
+    /// Leave and close the window.
+    Close,
+}
+
+/// What the frame looked like, for whoever translates input.
+#[derive(Clone, Debug, Default)]
+pub struct SessionLayout {
+    /// Where the picture is, while it is live.
+    pub picture: Option<Placement>,
+    /// Where pointer events are the window's own.
+    pub covered: Vec<Rect>,
+    /// Keys are the window's own.
+    pub keys_are_local: bool,
+}
+
+/// Draws the window.
+pub fn session_ui(
+    ui: &mut Ui,
+    view: &SessionView<'_>,
+    state: &mut SessionState,
+    commands: &mut Vec<SessionCommand>,
+) -> SessionLayout {
+    let frame = Frame::new().fill(theme::palette(ui).letterbox);
+    CentralPanel::default().frame(frame).show(ui, |ui| contents_ui(ui, view, state, commands)).inner
+}
+
+fn contents_ui(
+    ui: &mut Ui,
+    view: &SessionView<'_>,
+    state: &mut SessionState,
+    commands: &mut Vec<SessionCommand>,
+) -> SessionLayout {
+    let area = ui.max_rect();
+    match &view.status.phase {
+        ViewerPhase::Live => live_ui(ui, view, state, commands),
+        ViewerPhase::Reconnecting { since } => {
+            picture_ui(ui, view, state);
+            overlay::veil_ui(ui, area);
+            overlay::reconnecting_ui(ui, *since, view.now, commands);
+            SessionLayout { keys_are_local: true, ..SessionLayout::default() }
+        }
+        phase => {
+            state.toolbar = ToolbarState::default();
+            match phase {
+                ViewerPhase::NeedsSecret { problem } => {
+                    cards::secret_ui(ui, &mut state.secret, problem.as_deref(), commands);
+                }
+                ViewerPhase::Ended(ending) => cards::ended_ui(ui, ending, view.status, commands),
+                ViewerPhase::Asking => overlay::asking_ui(ui, view.status, commands),
+                ViewerPhase::Connecting(step) => overlay::connecting_ui(ui, *step, commands),
+                ViewerPhase::Live | ViewerPhase::Reconnecting { .. } => {}
+            }
+            if !matches!(phase, ViewerPhase::NeedsSecret { .. }) {
+                state.secret = SecretForm::default();
+            }
+            SessionLayout { keys_are_local: true, ..SessionLayout::default() }
+        }
+    }
+}
+
+fn live_ui(
+    ui: &mut Ui,
+    view: &SessionView<'_>,
+    state: &mut SessionState,
+    commands: &mut Vec<SessionCommand>,
+) -> SessionLayout {
+    let placement = picture_ui(ui, view, state);
+    let covered = toolbar::toolbar_ui(ui, view, state, commands);
+    let pointer = ui.ctx().pointer_latest_pos();
+    let is_on = |pos: Pos2| placement.rect.contains(pos) && !covered.iter().any(|rect| rect.contains(pos));
+    cursor::show_remote_cursor(ui, view, state, &placement, pointer.is_some_and(is_on));
+    let may_control = view.status.permission == Permission::Control;
+    SessionLayout {
+        picture: may_control.then_some(placement),
+        covered,
+        keys_are_local: state.toolbar.has_keys(),
+    }
+}
+
+/// Paints the picture, or says where it has to be painted.
+fn picture_ui(ui: &mut Ui, view: &SessionView<'_>, state: &mut SessionState) -> Placement {
+    let area = ui.max_rect();
+    let pixels_per_point = ui.ctx().pixels_per_point();
+    let mode = if state.painter.is_external() { ScaleMode::Original } else { state.mode };
+    let pointer = ui.ctx().pointer_latest_pos();
+    let placement = place(area, pixels_per_point, view.status.screen, mode, pointer);
+    match &mut state.painter {
+        PicturePainter::Texture => {
+            state.texture.update(ui.ctx(), view.picture);
+            state.texture.paint(ui, &placement);
+        }
+        PicturePainter::External(report) => report(placement.pixel_rect(area, pixels_per_point)),
+    }
+    placement
+}

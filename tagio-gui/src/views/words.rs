@@ -1,0 +1,249 @@
+//! Every sentence that the window says.
+
+use std::time::{Duration, Instant};
+
+use tagio_wire::session::Permission;
+
+use crate::engine::status::{ConnectStep, ConnectedViewer, PathKind, RelayState};
+
+pub const APP: &str = "TagIO";
+pub const COPIED: &str = "Copied";
+pub const SETTINGS: &str = "Settings";
+pub const BACK: &str = "Back";
+pub const CANCEL: &str = "Cancel";
+
+// Home: this computer
+pub const THIS_COMPUTER: &str = "This computer";
+pub const YOUR_ID: &str = "Your ID";
+pub const COPY_ID: &str = "Copy the ID";
+pub const NO_ID_YET: &str = "— — —";
+pub const NO_ID_WHY: &str = "The relay gives this computer its ID as soon as it is reached.";
+pub const ONE_TIME_CODE: &str = "One-time code";
+pub const COPY_CODE: &str = "Copy the code";
+pub const RENEW_CODE: &str = "New code";
+pub const HOW_TO_SHARE: &str = "Tell ID and code only to somebody you know and called yourself.";
+pub const PASSWORD_IS_SET: &str = "The unattended password opens this computer too.";
+pub const SCREEN_PROBLEM: &str = "This screen cannot be shown";
+pub const RELAY_PROBLEM: &str = "Not reachable by ID";
+
+// Home: connecting
+pub const CONNECT_TO: &str = "Connect to another computer";
+pub const CONNECT: &str = "Connect";
+pub const CONNECT_HINT: &str = "ID or address";
+pub const CONNECT_HELP: &str = "Nine digits, or an address like example.org:4443.";
+pub const LOOK_ONLY: &str = "Only look, do not control";
+pub const RECENT: &str = "Recent computers";
+pub const NO_RECENT: &str = "Computers that you connect to appear here.";
+pub const FORGET: &str = "Remove from the list";
+
+// Viewers
+pub const CONNECTED_NOW: &str = "Connected to this computer";
+pub const END: &str = "End";
+pub const END_ALL: &str = "End all";
+pub const MAY_CONTROL: &str = "May control";
+pub const MAY_LOOK: &str = "Looks only";
+pub const STOP_CONTROL: &str = "Stop control";
+pub const ALLOW_CONTROL: &str = "Allow control";
+
+// The question whether to let somebody in
+pub const ASK_WANTS_CONTROL: &str = "wants to see and control this computer";
+pub const ASK_WANTS_LOOK: &str = "wants to see this screen";
+pub const KNOWN: &str = "Let in before";
+pub const FIRST_TIME: &str = "First time";
+pub const PHRASE: &str = "Safety phrase";
+pub const PHRASE_HOW: &str =
+    "Read these four words to each other. If they differ, somebody is in between: decline.";
+pub const PHRASE_HOW_VIEWER: &str =
+    "Read these four words to each other. If they differ, somebody is in between: disconnect.";
+pub const FINGERPRINT: &str = "Key";
+pub const VIEW_ONLY: &str = "View only";
+pub const DECLINE: &str = "Decline";
+pub const SCAM_WARNING: &str = "Did a stranger call and ask for this? Decline. No bank or company does that.";
+
+// Settings
+pub const SAVE: &str = "Save";
+pub const SAVED: &str = "Saved";
+pub const UNSAVED: &str = "Not saved yet";
+pub const GENERAL: &str = "This computer";
+pub const NAME: &str = "Name that others see";
+pub const NAME_EMPTY: &str = "Others need a name to know who is calling.";
+pub const NAME_LONG: &str = "This name is too long; 64 letters are the most.";
+pub const ASK_FIRST: &str = "Ask me before letting anybody in";
+pub const ASK_FIRST_OFF: &str = "Whoever knows the code or the password is let in at once.";
+pub const CONTROL_DEFAULT: &str = "Let them control when nobody is asked";
+pub const RELAY: &str = "Relay";
+pub const RELAY_WHAT: &str =
+    "The relay introduces computers to each other. It cannot see what they say. You can run your own.";
+pub const RELAY_ADDRESS: &str = "Address, with #KEY to accept that key only";
+pub const RELAY_SHAPE: &str = "Type a name and a port, like relay.example.org:443.";
+pub const RELAY_AUTH: &str = "Access secret, if the relay asks for one";
+pub const SHOW: &str = "Show";
+pub const HIDE: &str = "Hide";
+pub const USE_DEFAULT: &str = "Use the default";
+pub const PASSWORD: &str = "Unattended access";
+pub const PASSWORD_WHAT: &str =
+    "With a password you can reach this computer when nobody sits at it. It is never stored or shown again.";
+pub const PASSWORD_NONE: &str = "No password is set.";
+pub const PASSWORD_SET: &str = "A password is set.";
+pub const PASSWORD_NEW: &str = "New password";
+pub const PASSWORD_AGAIN: &str = "The same again";
+pub const PASSWORD_STORE: &str = "Set password";
+pub const PASSWORD_CHANGE: &str = "Change password";
+pub const PASSWORD_REMOVE: &str = "Remove password";
+pub const PASSWORD_SHORT: &str = "Use at least eight letters or digits.";
+pub const PASSWORD_DIFFERS: &str = "The two are not the same.";
+pub const PASSWORD_SEALING: &str = "Storing…";
+pub const LOOKS: &str = "Appearance";
+pub const THEME: &str = "Colours";
+pub const THEME_SYSTEM: &str = "As the system";
+pub const THEME_LIGHT: &str = "Light";
+pub const THEME_DARK: &str = "Dark";
+pub const SCALE: &str = "Size";
+
+// A session
+pub const FULL_SCREEN: &str = "Full screen (Ctrl+Alt+Enter)";
+pub const FIT: &str = "Fit the window";
+pub const ORIGINAL: &str = "Original size";
+pub const CTRL_ALT_DEL: &str = "Ctrl+Alt+Del";
+pub const DISCONNECT: &str = "Disconnect";
+pub const SAFETY: &str = "Safety phrase";
+pub const SECRET_TITLE: &str = "Code or password";
+pub const SECRET_WHAT: &str =
+    "Ask for the one-time code on the other screen, or use the unattended password.";
+pub const SECRET_HINT: &str = "abcd-efgh";
+pub const ASKING: &str = "Waiting for the other side to let you in…";
+pub const ASKING_HOW: &str = "Somebody there has to press “Allow”. Compare the safety phrase with them.";
+pub const RECONNECTING: &str = "The connection is lost. Trying to get it back…";
+pub const RECONNECTING_WHAT: &str = "What you see is the last picture.";
+pub const TRY_AGAIN: &str = "Try again";
+pub const CLOSE: &str = "Close";
+pub const KEY_CHANGED: &str = "This is not the computer that you met before";
+pub const KEY_CHANGED_WHAT: &str = "Its key is another one. That is so after it was set up anew, or when \
+    somebody pretends to be it. Ask its owner to read you the key's fingerprint first.";
+pub const TRUST_NEW_KEY: &str = "I have asked. Trust the new key";
+pub const TOOLBAR: &str = "Toolbar (Ctrl+Alt+Home)";
+
+/// Longest unit first; anything below a minute is "just now".
+const AGES: [(u64, &str); 4] =
+    [(365 * 86_400, "year"), (30 * 86_400, "month"), (86_400, "day"), (3600, "hour")];
+
+/// `3 days ago`.
+pub fn ago(then_unix_s: u64, now_unix_s: u64) -> String {
+    let age_s = now_unix_s.saturating_sub(then_unix_s);
+    for (unit_s, unit) in AGES {
+        if age_s >= unit_s {
+            return count(age_s / unit_s, unit) + " ago";
+        }
+    }
+    if age_s >= 60 { count(age_s / 60, "minute") + " ago" } else { "just now".to_owned() }
+}
+
+/// `for 12 minutes`.
+pub fn since(then: Instant, now: Instant) -> String {
+    let age = now.saturating_duration_since(then).as_secs();
+    match age {
+        0..60 => "since just now".to_owned(),
+        60..3600 => format!("for {}", count(age / 60, "minute")),
+        _ => format!("for {}", count(age / 3600, "hour")),
+    }
+}
+
+/// Whole seconds until then, rounded up.
+pub fn seconds_until(then: Instant, now: Instant) -> u64 {
+    then.saturating_duration_since(now).as_millis().div_ceil(1000) as u64
+}
+
+/// The relay's state in a sentence, when it is no trouble.
+pub fn relay_state(state: &RelayState) -> &'static str {
+    match state {
+        RelayState::Off => "No relay: reachable by address only",
+        RelayState::Connecting => "Connecting to the relay…",
+        RelayState::Online => "Ready: reachable by ID",
+        RelayState::Offline { .. } => RELAY_PROBLEM,
+    }
+}
+
+/// The relay's trouble and what comes next.
+pub fn relay_problem(problem: &str, retry_at: Option<Instant>, now: Instant) -> String {
+    let Some(retry_at) = retry_at else { return problem.to_owned() };
+    match seconds_until(retry_at, now) {
+        0 => format!("{problem} Trying again now…"),
+        seconds => format!("{problem} Trying again in {}.", count(seconds, "second")),
+    }
+}
+
+/// How a session's packets travel.
+pub fn path(path: PathKind) -> &'static str {
+    match path {
+        PathKind::Direct => "direct",
+        PathKind::Relay => "via relay",
+    }
+}
+
+/// Where a connection stands before the first picture.
+pub fn step(step: ConnectStep) -> &'static str {
+    match step {
+        ConnectStep::Reaching => "Reaching the network…",
+        ConnectStep::Calling => "Calling the other computer…",
+        ConnectStep::Proving => "Checking keys and code…",
+        ConnectStep::Picture => "Let in. The first picture is on its way…",
+    }
+}
+
+/// The countdown of the question whether to let somebody in.
+pub fn declines_in(until: Instant, now: Instant) -> String {
+    format!("Declined by itself in {} s", seconds_until(until, now))
+}
+
+/// How many more wait behind the question.
+pub fn more_waiting(more: usize) -> String {
+    count(more as u64, "more request") + " waiting"
+}
+
+/// Who is connected, on one line.
+pub fn banner(viewers: &[ConnectedViewer]) -> String {
+    match viewers {
+        [one] if one.permission == Permission::Control => format!("{} controls this computer", one.name),
+        [one] => format!("{} sees this screen", one.name),
+        [first, others @ ..] => {
+            format!("{} and {} see this screen", first.name, count(others.len() as u64, "other"))
+        }
+        [] => String::new(),
+    }
+}
+
+/// Round trip for people.
+pub fn latency(rtt: Duration) -> String {
+    format!("{} ms", rtt.as_millis().max(1))
+}
+
+/// How long the connection has been lost.
+pub fn lost_for(since: Instant, now: Instant) -> String {
+    format!("{} so far.", count(now.saturating_duration_since(since).as_secs(), "second"))
+}
+
+fn count(number: u64, unit: &str) -> String {
+    if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_read_naturally() {
+        assert_eq!(ago(1000, 1030), "just now");
+        assert_eq!(ago(0, 60), "1 minute ago");
+        assert_eq!(ago(0, 7300), "2 hours ago");
+        assert_eq!(ago(0, 3 * 86_400), "3 days ago");
+        assert_eq!(ago(50, 0), "just now");
+    }
+
+    #[test]
+    fn countdowns_end_with_zero() {
+        let now = Instant::now();
+        assert_eq!(seconds_until(now + Duration::from_millis(1500), now), 2);
+        assert_eq!(seconds_until(now, now + Duration::from_secs(5)), 0);
+        assert!(relay_problem("No net.", Some(now), now).ends_with("now…"));
+    }
+}
