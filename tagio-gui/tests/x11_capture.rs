@@ -140,8 +140,18 @@ fn assert_covered(region: &Region, before: &Framebuffer, after: &Framebuffer) {
 #[test]
 fn every_random_drawing_arrives_exactly_and_within_its_damage() {
     let Some(server) = Xvfb::start(24) else { return };
-    let painter = Painter::new(&server);
-    let mut watched = Watched::open(&server);
+    check_random_drawings(&server);
+}
+
+#[test]
+fn every_random_drawing_arrives_exactly_without_shared_memory() {
+    let Some(server) = Xvfb::start_with(24, &xvfb::NO_SHM) else { return };
+    check_random_drawings(&server);
+}
+
+fn check_random_drawings(server: &Xvfb) {
+    let painter = Painter::new(server);
+    let mut watched = Watched::open(server);
     let whole = watched.update();
     let size = Size::new(xvfb::WIDTH.into(), xvfb::HEIGHT.into());
     assert_eq!(whole, Region::whole(size), "the first update fills the frame");

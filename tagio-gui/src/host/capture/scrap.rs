@@ -2,7 +2,8 @@
 //!
 //! Its handles must stay on one thread, so they live on the thread `scrap`, which fetches a frame when the
 //! picture thread asks. It knows no cursor: on macOS the cursor is part of the picture, elsewhere it is
-//! missing. A screen that changes its size is lost, and can be opened again.
+//! missing. A screen that changes its size is lost, and can be opened again. On Linux it shares the picture
+//! with the X server in memory that every local user may read: one more reason why it is only a choice there.
 
 use std::{
     io,

@@ -28,6 +28,8 @@ impl Injector {
 
     /// For the X11 display `name`; `None` is the one of this session. Other systems have only that.
     pub fn open_display(name: Option<&str>) -> Result<Self, InjectError> {
+        // First, because its errors say more.
+        let keyboard = Keyboard::open(name)?;
         let settings = Settings {
             // Pauses of the X server before each event. Nothing here needs them.
             linux_delay: 0,
@@ -35,7 +37,6 @@ impl Injector {
             ..Settings::default()
         };
         let enigo = Enigo::new(&settings).map_err(|error| InjectError::Unavailable(error.to_string()))?;
-        let keyboard = Keyboard::open(name)?;
         Ok(Self { enigo, keyboard, sideways: Wheel::default(), downwards: Wheel::default() })
     }
 

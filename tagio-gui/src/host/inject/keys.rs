@@ -51,7 +51,7 @@ fn system_key(key: Key) -> Option<enigo::Key> {
     match key {
         Key::AltGr => Some(enigo::Key::RMenu),
         Key::Insert => Some(enigo::Key::Insert),
-        Key::PrintScreen => Some(enigo::Key::Snapshot),
+        Key::PrintScreen => Some(enigo::Key::PrintScr),
         Key::Pause => Some(enigo::Key::Pause),
         Key::Menu => Some(enigo::Key::Apps),
         _ => None,

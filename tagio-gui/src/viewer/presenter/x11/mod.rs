@@ -8,7 +8,7 @@ mod cursor;
 mod upload;
 
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::Rect;
+use tagio_wire::{Rect, Size};
 use x11rb::{
     COPY_DEPTH_FROM_PARENT, NONE,
     connection::Connection as _,
@@ -39,6 +39,8 @@ pub struct X11Presenter {
     uploader: Uploader,
     cursors: Cursors,
     placement: Placement,
+    /// Size of the picture that is shown.
+    picture: Size,
     /// The server reads the shared memory and will say when it is done; until then nobody writes it.
     uploading: bool,
 }
@@ -64,6 +66,7 @@ impl X11Presenter {
             uploader,
             cursors,
             placement: Placement::default(),
+            picture: Size::default(),
             uploading: false,
         })
     }
@@ -112,18 +115,16 @@ impl X11Presenter {
         Ok(self.conn.flush()?)
     }
 
-    /// A new pixmap for a view of a new size, black where no picture will be.
-    fn renew_pixmap(&mut self, area: Rect) -> Result<(), ReplyOrIdError> {
+    /// A new pixmap for a view of a new size.
+    fn renew_pixmap(&mut self, area: Rect) -> Result<Pixmap, ReplyOrIdError> {
         self.await_server()?;
         self.uploader.resize(&self.conn, area.area() as usize)?;
         let pixmap = self.conn.generate_id()?;
-        let (width, height) = (area.width as u16, area.height as u16);
-        self.conn.create_pixmap(DEPTH, pixmap, self.window, width, height)?;
-        self.conn.poly_fill_rectangle(pixmap, self.gc, &[Rectangle { x: 0, y: 0, width, height }])?;
+        self.conn.create_pixmap(DEPTH, pixmap, self.window, area.width as u16, area.height as u16)?;
         if let Some(old) = self.shown.replace(pixmap) {
             self.conn.free_pixmap(old)?;
         }
-        Ok(())
+        Ok(pixmap)
     }
 
     fn hide(&mut self) -> Result<(), ReplyOrIdError> {
@@ -132,11 +133,17 @@ impl X11Presenter {
         Ok(self.conn.flush()?)
     }
 
+    /// Shows all that is in view, after what was shown at `old`.
     fn show(&mut self, old: Placement, picture: &Framebuffer) -> Result<(), ReplyOrIdError> {
         let area = self.placement.area;
-        if self.shown.is_none() || (old.area.width, old.area.height) != (area.width, area.height) {
-            self.renew_pixmap(area)?;
-        }
+        self.picture = picture.size();
+        let shown = match self.shown {
+            Some(shown) if (old.area.width, old.area.height) == (area.width, area.height) => shown,
+            _ => self.renew_pixmap(area)?,
+        };
+        // Black, where the view is larger than the picture.
+        let all = Rectangle { x: 0, y: 0, width: area.width as u16, height: area.height as u16 };
+        self.conn.poly_fill_rectangle(shown, self.gc, &[all])?;
         self.draw(picture, &Region::whole(picture.size()))?;
         let place =
             ConfigureWindowAux::new().x(area.x as i32).y(area.y as i32).width(area.width).height(area.height);
@@ -152,6 +159,9 @@ impl Presenter for X11Presenter {
     fn present(&mut self, picture: &Framebuffer, damage: &Region) -> Result<(), PresentError> {
         if self.placement.area.is_empty() {
             return Ok(());
+        }
+        if picture.size() != self.picture {
+            return self.show(self.placement, picture).map_err(lost);
         }
         self.draw(picture, damage).map_err(lost)
     }
