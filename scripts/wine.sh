@@ -3,6 +3,7 @@
 #
 #   scripts/wine.sh                  make the prefix, if there is none yet
 #   scripts/wine.sh run EXE ARGS...  the same, then run EXE
+#   scripts/wine.sh stop             end everything that runs in it
 #
 # TAGIO_WINE_DIR puts the prefix elsewhere. Several calls at once are fine.
 set -euo pipefail
@@ -85,5 +86,10 @@ case ${1:-} in
     [ $# -gt 0 ] || die "run what? scripts/wine.sh run EXE ARGS..."
     exec wine "$@"
     ;;
-  *) die "unknown command $1; there is only: run EXE ARGS..." ;;
+  stop)
+    # An error means that nothing runs.
+    wineserver --kill || true
+    wineserver --wait
+    ;;
+  *) die "unknown command $1; there are: run EXE ARGS..., stop" ;;
 esac

@@ -8,7 +8,8 @@ const LANGUAGE: u16 = 0x0409;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let assets = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../assets");
-    let [icon, manifest] = ["icon.ico", "windows.manifest"].map(|name| assets.join(name).display().to_string());
+    let [icon, manifest] =
+        ["icon.ico", "windows.manifest"].map(|name| assets.join(name).display().to_string());
     println!("cargo::rerun-if-changed={icon}");
     println!("cargo::rerun-if-changed={manifest}");
     if env::var("CARGO_CFG_TARGET_OS")? != "windows" {
