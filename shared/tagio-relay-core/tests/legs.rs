@@ -1,0 +1,193 @@
+//! Which packet goes where.
+
+mod common;
+
+use common::{World, id, peer};
+use tagio_relay_core::{Denial, Limits, Output, Route, SocketIndex, UdpPeer, relay::Verdict};
+use tagio_wire::{
+    control::{CallFailure, ClientMessage, RelayMessage},
+    leg::{Datagram, LegGrant, LegToken},
+};
+
+#[test]
+fn packets_go_to_the_other_end_and_nowhere_else() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    world.bind(peer(1), a);
+    assert_eq!(world.data(peer(1), a), Verdict::Drop, "nobody is there yet");
+    assert_eq!(world.denied(Denial::LegUnbound), 1);
+    world.bind(peer(2), b);
+    assert_eq!(world.data(peer(1), a), Verdict::Forward(Route::Udp(peer(2))));
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(1))));
+    let other_socket = UdpPeer { socket: SocketIndex(1), ..peer(1) };
+    for stranger in [peer(3), other_socket] {
+        assert_eq!(world.data(stranger, a), Verdict::Drop);
+    }
+    assert_eq!(world.denied(Denial::LegWrongSource), 2);
+    assert_eq!(world.relay.traffic().packets, 2);
+}
+
+#[test]
+fn a_cookie_is_good_for_one_address_one_channel_and_some_minutes() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let ((a, _), (other, _)) = (world.call(caller, 1, 2), world.call(caller, 2, 2));
+    let cookie = world.cookie(peer(1), a);
+    let is_bound = |verdict| matches!(verdict, Verdict::Reply(Datagram::Bound { .. }));
+    assert!(!is_bound(world.datagram(peer(2), &Datagram::Bind { grant: a, cookie })));
+    assert!(!is_bound(world.datagram(peer(1), &Datagram::Bind { grant: other, cookie })));
+    assert_eq!(world.denied(Denial::BadCookie), 2);
+    assert!(is_bound(world.datagram(peer(1), &Datagram::Bind { grant: a, cookie })));
+
+    let mut world = World::with(Limits { leg_unbound_secs: 10_000, ..Limits::default() });
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, _) = world.call(caller, 1, 2);
+    let cookie = world.cookie(peer(1), a);
+    world.wait(121);
+    assert!(is_bound(world.datagram(peer(1), &Datagram::Bind { grant: a, cookie })), "the one before");
+    world.wait(240);
+    assert!(!is_bound(world.datagram(peer(1), &Datagram::Bind { grant: a, cookie })));
+}
+
+#[test]
+fn only_who_has_shown_a_cookie_hears_that_there_is_no_such_leg() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, _) = world.call(caller, 1, 2);
+    let guess = LegGrant { token: LegToken([0; 16]), ..a };
+    let unknown = Verdict::Reply(Datagram::Unknown { channel: a.channel });
+    let without = world.datagram(peer(1), &Datagram::Bind { grant: guess, cookie: [0; 16] });
+    assert!(matches!(without, Verdict::Reply(Datagram::Challenge { .. })));
+    assert_eq!(world.bind(peer(1), guess), unknown);
+    assert_eq!(world.data(peer(1), a), Verdict::Drop);
+}
+
+#[test]
+fn no_answer_is_longer_than_its_question() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, _) = world.call(caller, 1, 2);
+    let question = Datagram::Bind { grant: a, cookie: [0; 16] }.bytes().len();
+    for verdict in [
+        world.datagram(peer(1), &Datagram::Bind { grant: a, cookie: [0; 16] }),
+        world.bind(peer(1), a),
+        world.bind(peer(1), LegGrant { token: LegToken([0; 16]), ..a }),
+    ] {
+        let Verdict::Reply(answer) = verdict else { panic!("{verdict:?}") };
+        assert!(answer.bytes().len() <= question);
+    }
+}
+
+#[test]
+fn an_end_moves_between_udp_and_tcp() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    world.bind(peer(1), a);
+    world.bind(peer(2), b);
+    let first = world.relay.bind_tcp(&a, world.now).unwrap();
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Tcp(first)));
+    assert_eq!(world.data(peer(1), a), Verdict::Drop, "no longer its address");
+    let second = world.relay.bind_tcp(&a, world.now).unwrap();
+    assert_eq!(world.outputs(), [Output::CloseLeg { leg: first }]);
+    world.relay.tcp_closed(first, a.channel);
+    let to = world.relay.forward_tcp(second, a.channel, 6, world.now);
+    assert_eq!(to, Some(Route::Udp(peer(2))), "the end of the first connection does not touch the second");
+    assert_eq!(world.relay.forward_tcp(first, a.channel, 6, world.now), None);
+    world.bind(peer(3), a);
+    assert_eq!(world.outputs(), [Output::CloseLeg { leg: second }]);
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(3))));
+}
+
+#[test]
+fn legs_go_when_unbound_or_idle_and_stay_while_used() {
+    let mut world = World::with(Limits { keepalive_secs: 10_000, ..Limits::default() });
+    let (caller, _) = (world.join(1), world.join(2));
+    let ((a, b), (half, _)) = (world.call(caller, 1, 2), world.call(caller, 2, 2));
+    world.bind(peer(1), a);
+    world.bind(peer(2), b);
+    for _ in 0..29 {
+        world.wait(1);
+        world.bind(peer(3), half);
+    }
+    assert_eq!(world.relay.legs().len(), 2);
+    world.wait(1);
+    assert_eq!(world.relay.legs().len(), 1, "one end alone keeps no leg, however often it binds");
+    for _ in 0..10 {
+        world.wait(50);
+        assert_eq!(world.data(peer(1), a), Verdict::Forward(Route::Udp(peer(2))));
+    }
+    let tcp = world.relay.bind_tcp(&b, world.now).unwrap();
+    world.wait(89);
+    assert_eq!(world.relay.legs().len(), 1);
+    world.wait(1);
+    assert!(world.relay.legs().is_empty());
+    assert_eq!(world.outputs(), [Output::CloseLeg { leg: tcp }]);
+}
+
+#[test]
+fn legs_are_limited_for_caller_target_and_relay() {
+    let limits = Limits { legs_per_caller_max: 2, legs_per_target_max: 3, legs_max: 4, ..Limits::default() };
+    let mut world = World::with(limits);
+    let conns: Vec<_> = (1..=4).map(|n| world.join(n)).collect();
+    let refused = |world: &mut World, conn, target| {
+        let outputs = world.say(conn, ClientMessage::Call { call: 99, target: id(target) });
+        matches!(
+            outputs[..],
+            [Output::Send { message: RelayMessage::CallFailed { reason: CallFailure::Full, .. }, .. }]
+        )
+    };
+    world.call(conns[0], 1, 4);
+    world.call(conns[0], 2, 4);
+    assert!(refused(&mut world, conns[0], 3));
+    assert_eq!(world.denied(Denial::LegsPerCaller), 1);
+    world.call(conns[1], 1, 4);
+    assert!(refused(&mut world, conns[1], 4));
+    assert_eq!(world.denied(Denial::LegsPerTarget), 1);
+    world.call(conns[2], 1, 1);
+    assert!(refused(&mut world, conns[3], 1));
+    assert_eq!(world.denied(Denial::LegsFull), 1);
+    world.say(conns[0], ClientMessage::EndCall { call: 1 });
+    world.call(conns[1], 2, 4);
+}
+
+#[test]
+fn a_call_number_used_again_ends_the_call_before() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    world.call(caller, 1, 2);
+    let (_, _) = world.call(caller, 1, 2);
+    assert_eq!(world.relay.legs().len(), 1);
+    world.say(caller, ClientMessage::EndCall { call: 1 });
+    assert!(world.relay.legs().is_empty());
+}
+
+#[test]
+fn a_leg_outlives_the_callers_control_connection() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    world.bind(peer(1), a);
+    world.bind(peer(2), b);
+    world.relay.disconnect(caller);
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(1))));
+}
+
+#[test]
+fn every_bad_datagram_is_counted_by_its_kind() {
+    let mut world = World::new();
+    let cases: [(&[u8], Denial); 6] = [
+        (&[], Denial::MalformedUdp),
+        (&[64, 1, 2], Denial::ForeignUdp),
+        (&[0, 1, 0, 0], Denial::ForeignUdp),
+        (&[4, 1, 2], Denial::MalformedUdp),
+        (&[9, 0, 0, 0, 1], Denial::UnexpectedUdp),
+        (&[7; 2054], Denial::Oversized),
+    ];
+    for (bytes, denial) in cases {
+        let before = world.denied(denial);
+        assert_eq!(world.relay.handle_datagram(peer(1), bytes, world.now), Verdict::Drop);
+        assert_eq!(world.denied(denial), before + 1, "{bytes:?}");
+    }
+}
