@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha512;
 use tagio_wire::{PublicKey, decode, encode, session::SecretKind};
 use thiserror::Error;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{identity::Exporter, opaque_rng::SystemRng, secret::Secret};
 
 /// Memory of one Argon2 run in KiB. With [`ARGON2_PASSES`] it takes some 10 ms on a current core and stays
-/// under 40 ms on one a third as fast: it runs while a person waits for the picture. It only has to slow
+/// under 40 ms on one a quarter as fast: it runs while a person waits for the picture. It only has to slow
 /// down whoever stole the host's file; the network never gets an offline guess.
 const ARGON2_MEMORY_KIB: u32 = 8 * 1024;
 
@@ -27,12 +27,11 @@ const ARGON2_MEMORY_KIB: u32 = 8 * 1024;
 /// machine has in any case.
 const ARGON2_PASSES: u32 = 2;
 
-/// OPAQUE's keys are the only secret in a [`StoredSecret`]'s setup; every secret has its own setup, so that
-/// one constant name does.
+/// OPAQUE's name for the one registration of a setup: every secret has a setup of its own.
 const CREDENTIAL_ID: &[u8] = b"tagio";
 
-/// Parts of the transcript that say who is who; the keys themselves are in [`Binding::context`], because
-/// a registration, which these are part of, cannot know the viewers to come.
+/// Who is who. Part of the registration, which cannot know the viewers to come: so roles here, and the keys
+/// themselves in [`Binding::context`].
 const IDENTIFIERS: Identifiers<'static> =
     Identifiers { client: Some(b"tagio viewer"), server: Some(b"tagio host") };
 
@@ -100,8 +99,9 @@ pub struct StoredSecret {
 }
 
 /// A [`StoredSecret`] on disk.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 struct StoredForm {
+    #[zeroize(skip)]
     kind: SecretKind,
     setup: Vec<u8>,
     registration: Vec<u8>,

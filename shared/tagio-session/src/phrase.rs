@@ -10,9 +10,13 @@ const LABEL: &[u8] = b"tagio safety phrase 1";
 /// Words of a phrase: 32 bits, as much as people compare aloud.
 const PHRASE_WORDS: usize = 4;
 
-/// SHA-256 rounds from the transcript to the phrase: a few milliseconds once for the two ends, 2^46 hashes
-/// while they wait for one who wants to try handshakes until two different ones show the same phrase.
-const ROUNDS: u32 = 1 << 14;
+/// How often the transcript's hash goes into the digest: 1 MiB of SHA-256, some milliseconds for the two
+/// ends. One in the middle who tries handshakes until two different ones show the same phrase has to do
+/// that 2^32 times while people wait.
+const REPEATS: usize = 32 * 1024;
+
+/// Repeats that are digested at once.
+const REPEATS_AT_ONCE: usize = 128;
 
 /// Four words that two people can compare.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,12 +25,13 @@ pub struct SafetyPhrase([u8; PHRASE_WORDS]);
 impl SafetyPhrase {
     /// The phrase of the finished handshake with this hash.
     pub(crate) fn from_transcript(hash: &[u8]) -> Self {
-        let mut digest = Sha256::new().chain_update(LABEL).chain_update(hash).finalize();
-        for _ in 1..ROUNDS {
-            digest = Sha256::digest(digest);
+        let mut digest = Sha256::new().chain_update(LABEL);
+        let chunk = hash.repeat(REPEATS_AT_ONCE);
+        for _ in 0..REPEATS / REPEATS_AT_ONCE {
+            digest.update(&chunk);
         }
         let mut indexes = [0; PHRASE_WORDS];
-        indexes.copy_from_slice(&digest[..PHRASE_WORDS]);
+        indexes.copy_from_slice(&digest.finalize()[..PHRASE_WORDS]);
         Self(indexes)
     }
 

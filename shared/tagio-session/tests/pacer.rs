@@ -39,7 +39,7 @@ impl Link {
     }
 }
 
-/// A host whose screen changes at every `frame_every`, or all the time.
+/// A host, a viewer and the link between them.
 struct Run {
     start: Instant,
     now: Instant,
@@ -134,22 +134,29 @@ const LINKS: [(u32, f64); 6] = [
     (1_000_000_000, 0.2),
 ];
 
+/// Longest queue that a new update may find before it: the pacer's 20 ms, and what its estimate is off.
+const QUEUE_MAX: Duration = Duration::from_millis(25);
+
+/// Updates a second beyond which it does not matter that the link could carry more.
+const PLENTY_PER_SECOND: f64 = 100.0;
+
 #[test]
 fn a_busy_screen_fills_the_link_and_queues_almost_nothing() {
+    let time = Duration::from_secs(20);
     for (bits, rtt) in LINKS {
-        for mean in [1_000, 20_000, 200_000] {
+        for mean in [500, 5_000, 50_000] {
             for varied in [false, true] {
                 let mut rng = StdRng::seed_from_u64(1);
                 let size = || if varied { rng.random_range(mean / 10..mean * 2) } else { mean };
                 let mut run = Run::new(bits, rtt);
                 run.warm_up = Duration::from_secs(2);
-                run.always_damage(Duration::from_secs(60), size);
-                println!(
-                    "{bits:>10} {rtt:>5} {mean:>6} {varied:>5}: queue {:?} use {:.3} {:?}",
-                    run.worst_queue,
-                    run.utilisation(),
-                    run.pacer.stats(run.now)
-                );
+                run.always_damage(time, size);
+
+                let case = format!("{bits} b/s, {rtt} ms, updates of {mean} bytes, varied: {varied}");
+                assert!(run.worst_queue <= QUEUE_MAX, "{case}: {:?} queued", run.worst_queue);
+                let per_second = run.sent as f64 / time.as_secs_f64();
+                let used = run.utilisation();
+                assert!(used >= 0.8 || per_second >= PLENTY_PER_SECOND, "{case}: {used} of the link used");
             }
         }
     }
@@ -157,12 +164,111 @@ fn a_busy_screen_fills_the_link_and_queues_almost_nothing() {
 
 #[test]
 fn small_updates_are_never_held_back() {
+    let frame = Duration::from_micros(16_667);
     for (bits, rtt) in [(1_000_000_000, 0.2), (100_000_000, 20.0), (20_000_000, 40.0), (20_000_000, 100.0)] {
         let mut rng = StdRng::seed_from_u64(2);
         let mut run = Run::new(bits, rtt);
-        run.frames(Duration::from_secs(1), Duration::from_micros(16_667), || 200);
+        // The first update is alone on its way, whatever it is.
+        run.frames(Duration::from_secs(1), frame, || 200);
         run.held_back = 0;
-        run.frames(Duration::from_secs(20), Duration::from_micros(16_667), || rng.random_range(100..2000));
-        println!("{bits} {rtt}: {} held {}", run.sent, run.held_back);
+        run.frames(Duration::from_secs(20), frame, || rng.random_range(100..2000));
+        assert_eq!(run.held_back, 0, "{bits} b/s, {rtt} ms");
     }
+}
+
+#[test]
+fn a_link_that_slows_down_is_noticed_at_once() {
+    let mut run = Run::new(20_000_000, 40.0);
+    run.always_damage(Duration::from_secs(5), || 10_000);
+    run.link.bytes_per_second = 1_000_000.0 / 8.0;
+    // What is in the air by then takes its time: 60 ms of the fast link are 1.2 s of the slow one.
+    run.always_damage(Duration::from_secs(3), || 10_000);
+    run.worst_queue = Duration::ZERO;
+    run.always_damage(Duration::from_secs(10), || 10_000);
+    assert!(run.worst_queue <= QUEUE_MAX, "{:?} queued", run.worst_queue);
+}
+
+#[test]
+fn a_link_that_speeds_up_is_used() {
+    let mut run = Run::new(1_000_000, 40.0);
+    run.always_damage(Duration::from_secs(5), || 10_000);
+    run.link.bytes_per_second = 20_000_000.0 / 8.0;
+    let before = run.link.busy;
+    run.always_damage(Duration::from_secs(10), || 10_000);
+    assert!(run.link.busy - before >= Duration::from_secs(8), "{:?}", run.link.busy - before);
+}
+
+#[test]
+fn a_way_that_gets_longer_is_noticed() {
+    let mut run = Run::new(20_000_000, 10.0);
+    run.always_damage(Duration::from_secs(5), || 50_000);
+    run.link.rtt = Duration::from_millis(150);
+    for _ in 0..15 {
+        run.pacer.on_path_rtt(run.link.rtt, run.now);
+        run.always_damage(Duration::from_secs(1), || 50_000);
+    }
+    let before = run.link.busy;
+    run.always_damage(Duration::from_secs(5), || 50_000);
+    assert!(run.link.busy - before >= Duration::from_secs(4), "{:?}", run.link.busy - before);
+}
+
+#[test]
+fn a_new_path_starts_afresh() {
+    let mut run = Run::new(64_000, 300.0);
+    run.always_damage(Duration::from_secs(20), || 2_000);
+    run.link.bytes_per_second = 100_000_000.0 / 8.0;
+    run.link.rtt = Duration::from_millis(5);
+    run.pacer.on_path_changed(run.link.rtt, run.now);
+    run.frames(Duration::from_secs(1), Duration::from_micros(16_667), || 2_000);
+    run.held_back = 0;
+    run.frames(Duration::from_secs(5), Duration::from_micros(16_667), || 2_000);
+    assert_eq!(run.held_back, 0);
+    assert_eq!(run.pacer.stats(run.now).latency_min, run.link.rtt);
+}
+
+#[test]
+fn a_dead_link_is_not_fed() {
+    for (bits, rtt) in LINKS {
+        let mut run = Run::new(bits, rtt);
+        run.always_damage(Duration::from_secs(10), || 5_000);
+        run.acks.clear();
+        let carried = run.link.bytes_per_second * (run.link.rtt.as_secs_f64() + 0.02);
+        for _ in 0..100_000 {
+            run.now += Duration::from_millis(1);
+            if run.pacer.may_send(run.now) {
+                run.send(5_000);
+            }
+        }
+        let flight = run.pacer.stats(run.now).flight_bytes as f64;
+        assert!(flight <= (carried * 1.1).max(32.0 * 1024.0) + 10_000.0, "{bits} b/s, {rtt} ms: {flight}");
+    }
+}
+
+#[test]
+fn one_update_is_always_allowed_and_a_second_waits_for_the_first_word_of_the_link() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(Duration::from_millis(10), now);
+    assert!(pacer.may_send(now));
+    pacer.on_sent(1, 100_000_000, now);
+    assert!(!pacer.may_send(now + Duration::from_secs(60)));
+    assert_eq!(pacer.next_wakeup(now), None);
+    assert!(pacer.on_ack(1, now + Duration::from_secs(60)));
+    assert!(pacer.may_send(now + Duration::from_secs(60)));
+}
+
+#[test]
+fn acknowledgements_are_cumulative_and_lies_are_ignored() {
+    let now = Instant::now();
+    let mut pacer = Pacer::new(Duration::from_millis(10), now);
+    for number in [u32::MAX - 1, u32::MAX, 0, 1] {
+        pacer.on_sent(number, 1000, now);
+    }
+    let later = now + Duration::from_millis(30);
+    assert!(!pacer.on_ack(2, later));
+    assert!(pacer.on_ack(0, later));
+    assert!(!pacer.on_ack(u32::MAX, later));
+    let stats = pacer.stats(later);
+    assert_eq!((stats.flight_bytes, stats.updates_per_second), (1000, 3));
+    assert_eq!(stats.latency, Some(Duration::from_millis(30)));
+    assert_eq!(pacer.stats(later + Duration::from_secs(1)).updates_per_second, 0);
 }
