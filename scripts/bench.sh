@@ -34,6 +34,7 @@ build() {
 
 # Processor time of a process in seconds.
 cpu() {
+  [ -r "/proc/$1/stat" ] || fail "process $1 ended during its measurement"
   awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / tick }' "/proc/$1/stat"
 }
 
@@ -69,11 +70,20 @@ start_tagio() {
   await viewer first-frame
 }
 
+listens() {
+  ss -Hltn "sport = :$1" | grep -q .
+}
+
+# Debian's x0vncserver is a script that leaves before its server does.
+vnc_server() {
+  command -v X0tigervnc || command -v x0vncserver
+}
+
 start_tigervnc() {
   local port=$((20000 + RANDOM % 10000))
-  part vnc-server x0vncserver -display "$host_display" -rfbport "$port" -SecurityTypes None -localhost
+  part vnc-server "$(vnc_server)" -display "$host_display" -rfbport "$port" -SecurityTypes None -localhost
   server=$last
-  wait_for 10 "x0vncserver" grep -q Listening "$work/vnc-server.err"
+  wait_for 10 "x0vncserver" listens "$port"
   DISPLAY=$viewer_display part vnc-viewer vncviewer -FullScreen -AlertOnFatalError=0 -SecurityTypes None \
     "localhost::$port"
   viewer=$last
@@ -85,7 +95,7 @@ start_tigervnc() {
 is_installed() {
   case $1 in
     tagio) true ;;
-    tigervnc) command -v x0vncserver >/dev/null && command -v vncviewer >/dev/null ;;
+    tigervnc) vnc_server >/dev/null && command -v vncviewer >/dev/null ;;
     *) fail "no product called '$1'" ;;
   esac
 }
