@@ -24,9 +24,8 @@ end_all() {
     kill "${started[index]}" 2>/dev/null || true
   done
   for pid in "${started[@]}"; do
-    poll 3 is_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+    stop "$pid"
   done
-  wait 2>/dev/null || true
   rm -rf "$work"
 }
 trap end_all EXIT
@@ -46,9 +45,10 @@ start() {
   started+=("$last")
 }
 
-# stop PROCESS: before the script ends
+# stop PROCESS: waits until it is gone, and insists when asking does not help
 stop() {
   kill "$1" 2>/dev/null || true
+  poll 3 is_gone "$1" || kill -9 "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
 }
 
