@@ -6,13 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use tagio_relay_server::{Config, Server, config::Args, reload_signal, stop_signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::parse_or_exit();
     tagio_process::init_logging(args.log_format.into(), args.verbose, false);
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -66,7 +66,7 @@ macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
         /// The bounds as one relay has them. Missing fields of a configuration keep their default.
         #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-        #[serde(default, deny_unknown_fields)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
         pub struct Limits {
             $($(#[$doc])* #[doc = concat!("Default: [`", stringify!($default), "`].")] pub $field: $kind,)+
         }

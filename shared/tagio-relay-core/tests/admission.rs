@@ -89,8 +89,8 @@ fn wrong_secrets_close_the_door_for_a_while() {
 
 #[test]
 fn limits_come_from_toml_and_a_typing_error_is_none() {
-    let limits: Limits = toml::from_str("legs_max = 5").unwrap();
+    let limits: Limits = toml::from_str("legs-max = 5").unwrap();
     assert_eq!(limits, Limits { legs_max: 5, ..Limits::default() });
-    let error = toml::from_str::<Limits>("legs_maxx = 5").unwrap_err().to_string();
-    assert!(error.contains("legs_maxx"), "{error}");
+    let error = toml::from_str::<Limits>("legs-maxx = 5").unwrap_err().to_string();
+    assert!(error.contains("legs-maxx"), "{error}");
 }

@@ -6,8 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result};
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use tagio_process::LogFormat;
 
 use super::{MetricsBind, parse_metrics_bind};
@@ -71,12 +70,24 @@ impl From<LogFormatArg> for LogFormat {
 }
 
 impl Args {
+    /// Reads command line and environment; what is wrong there ends the program with status 2.
+    pub fn parse_or_exit() -> Self {
+        let args = Self::parse();
+        if let Err(error) = args.port_from_environment() {
+            error.exit();
+        }
+        args
+    }
+
     /// The port that the environment asks for.
-    pub(super) fn port_from_environment(&self) -> Result<Option<u16>> {
+    pub(super) fn port_from_environment(&self) -> Result<Option<u16>, clap::Error> {
         let Some(text) = env::var_os(PORT_VARIABLE).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         let port = text.to_str().and_then(|text| text.parse().ok());
-        port.map(Some).with_context(|| format!("the variable {PORT_VARIABLE} is no port number"))
+        port.map(Some).ok_or_else(|| {
+            let what = format!("the variable {PORT_VARIABLE} is no port number\n");
+            Self::command().error(ErrorKind::ValueValidation, what)
+        })
     }
 }

@@ -1,0 +1,184 @@
+//! The program as scripts see it: first line, exit status, configuration.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::{TempDir, tempdir};
+
+/// A command that sees nothing of this machine's settings.
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagio_relay_server"));
+    for variable in ["PORT", "PUBLIC_IP", "AUTH_SECRET"] {
+        command.env_remove(variable);
+    }
+    command.env("TAGIO_DATA_DIR", dir).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+struct Running {
+    child: Child,
+    addr: SocketAddr,
+    key: String,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let words: Vec<_> = line.split_whitespace().collect();
+        let ["listening", addr, "key", key] = words[..] else { panic!("first line: {line:?}") };
+        Self { addr: addr.parse().unwrap(), key: key.to_owned(), child }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails when the test has waited for it already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs to the end: exit status and stderr.
+fn fails(command: &mut Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    assert!(output.stdout.is_empty());
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn config_file(text: &str) -> (TempDir, std::path::PathBuf) {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("relay.toml");
+    fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn the_first_line_names_address_and_key_and_sigterm_ends_it_at_once() {
+    let dir = tempdir().unwrap();
+    let mut running =
+        Running::start(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    assert_ne!(running.addr.port(), 0);
+    assert_eq!(running.key.len(), 52);
+    assert!(running.get("/health").starts_with("HTTP/1.1 200"));
+    let started = Instant::now();
+    running.signal("-TERM");
+    assert!(running.child.wait().unwrap().success());
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    let again = Running::start(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    assert_eq!(again.key, running.key);
+}
+
+#[test]
+fn the_key_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempdir().unwrap();
+    let _running = Running::start(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    let mode = fs::metadata(dir.path().join("relay.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn ipv4_and_ipv6_share_a_port_number() {
+    let dir = tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (v4, v6) = (format!("0.0.0.0:{free}"), format!("[::]:{free}"));
+    let _running = Running::start(program(dir.path()).args(["-b", &v4, "-b", &v6, "--metrics-bind", "off"]));
+    for ip in ["127.0.0.1", "[::1]"] {
+        TcpStream::connect(format!("{ip}:{free}")).unwrap();
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_two() {
+    let dir = tempdir().unwrap();
+    assert_eq!(fails(program(dir.path()).arg("--no-such-flag")).0, 2);
+    assert_eq!(fails(program(dir.path()).args(["--bind", "nowhere"])).0, 2);
+    assert_eq!(fails(program(dir.path()).args(["--metrics-bind", "on"])).0, 2);
+    assert_eq!(fails(program(dir.path()).env("PORT", "http")).0, 2);
+}
+
+#[test]
+fn what_cannot_work_is_status_one_and_one_line_that_helps() {
+    let dir = tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let (status, text) = fails(program(dir.path()).args(["--bind", &addr]));
+    assert_eq!((status, text.lines().count()), (1, 1), "{text}");
+    assert!(text.contains(&addr) && text.contains("--bind"), "{text}");
+
+    let (_dir, path) = config_file("bind = [\"127.0.0.1:0\"]\n\n[limits]\nlegs-maxx = 3\n");
+    let (status, text) = fails(program(dir.path()).arg("--config").arg(&path));
+    assert_eq!((status, text.lines().count()), (1, 1), "{text}");
+    assert!(text.contains("legs-maxx") && text.contains("line 4"), "{text}");
+
+    fs::write(dir.path().join("relay.key"), "short").unwrap();
+    let (status, text) = fails(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    assert_eq!((status, text.lines().count()), (1, 1), "{text}");
+    assert!(text.contains("relay.key"), "{text}");
+}
+
+#[test]
+fn a_data_directory_serves_one_relay_at_a_time() {
+    let dir = tempdir().unwrap();
+    let _first = Running::start(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    let (status, text) = fails(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    assert_eq!(status, 1);
+    assert!(text.contains("another relay"), "{text}");
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let dir = tempdir().unwrap();
+    let settings = "bind = [\"127.0.0.1:1\"]\npublic-ip = \"203.0.113.1\"\nmetrics-bind = \"off\"\n";
+    let (_dir, path) = config_file(settings);
+    let running = Running::start(
+        program(dir.path()).arg("--config").arg(&path).env("PORT", "0").args(["-p", "203.0.113.9"]),
+    );
+    assert_eq!(running.addr.ip().to_string(), "0.0.0.0");
+    assert!(running.get("/").contains(&format!("203.0.113.9:{}#{}", running.addr.port(), running.key)));
+}
+
+#[test]
+fn sighup_does_not_end_it() {
+    let dir = tempdir().unwrap();
+    let (_dir, path) = config_file("bind = [\"127.0.0.1:0\"]\nmetrics-bind = \"off\"\n");
+    let mut running = Running::start(program(dir.path()).arg("--config").arg(&path));
+    fs::write(&path, "nonsense").unwrap();
+    running.signal("-HUP");
+    fs::write(&path, "[limits]\nconnections-max = 0\n").unwrap();
+    let started = Instant::now();
+    loop {
+        running.signal("-HUP");
+        std::thread::sleep(Duration::from_millis(50));
+        let mut stream = TcpStream::connect(running.addr).unwrap();
+        // Closed before a word is said: the new limits hold.
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        if stream.read(&mut [0; 1]).is_ok_and(|read| read == 0) {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(5), "the new limits never came");
+    }
+    assert!(running.child.try_wait().unwrap().is_none());
+}
