@@ -2,7 +2,7 @@
 //!
 //! Every update is acknowledged when it is decoded. From that follow how long the way is and how fast the
 //! link carries, and so when the link will have carried what was handed to it. The next update is encoded
-//! [`QUEUE_TARGET`] before that: what is on the screen by then goes, what was on it in between never costs
+//! some milliseconds before that: what is on the screen by then goes, what was on it in between never costs
 //! a byte. No probing, no rate to agree on; a link that gets slower shows at the next acknowledgement.
 
 mod link;
