@@ -2,6 +2,7 @@
 //!
 //! Set `TAGIO_SEED` to repeat a run.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod common;
 

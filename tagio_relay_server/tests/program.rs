@@ -1,5 +1,6 @@
 //! The program as scripts see it: first line, exit status, configuration.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::{
     fs,

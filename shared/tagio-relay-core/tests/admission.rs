@@ -1,4 +1,5 @@
 //! How much one address may take.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::{
     net::IpAddr,

@@ -1,5 +1,6 @@
 //! A relay on a free port and a small client for it, written from the protocol's description alone.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},

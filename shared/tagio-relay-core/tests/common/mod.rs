@@ -1,5 +1,6 @@
 //! A relay without a server: time is what the test says, randomness is a seed.
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::{
     net::SocketAddr,
