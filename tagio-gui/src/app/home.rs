@@ -41,6 +41,8 @@ pub struct HostHandle {
 /// Turns an unattended password into what may be stored. Slow; runs on a thread of its own.
 pub type SealPassword = Arc<dyn Fn(&str) -> Result<Vec<u8>> + Send + Sync>;
 
+type Sealed = Result<Vec<u8>>;
+
 /// Everything that the main window needs.
 pub struct HomeParts {
     /// This computer as a host.
@@ -66,7 +68,10 @@ pub struct HomeApp {
     /// The viewer for which the window came to the front last.
     asked_for: Option<ViewerId>,
     problem: Option<String>,
-    sealed: (std_mpsc::Sender<Result<Vec<u8>>>, std_mpsc::Receiver<Result<Vec<u8>>>),
+    /// Passwords that were turned into what may be stored.
+    sealed: std_mpsc::Receiver<Sealed>,
+    /// For the threads that do it.
+    seal_to: std_mpsc::Sender<Sealed>,
 }
 
 impl HomeApp {
@@ -77,8 +82,9 @@ impl HomeApp {
             tracing::warn!("{warning}");
         }
         theme::apply(ctx, settings.theme);
-        ctx.set_zoom_factor(f32::from(settings.scale_percent) / 100.0);
+        ctx.set_zoom_factor(settings.zoom());
         parts.host.wake.connect(ctx);
+        let (seal_to, sealed) = std_mpsc::channel();
         let mut app = Self {
             clipboard: Clipboard::new(ctx),
             settings,
@@ -88,7 +94,8 @@ impl HomeApp {
             settings_screen: None,
             asked_for: None,
             problem: None,
-            sealed: std_mpsc::channel(),
+            sealed,
+            seal_to,
             parts,
         };
         app.load_recent();
@@ -149,7 +156,7 @@ impl HomeApp {
             HomeCommand::Connect(request) => self.problem = sentence((self.parts.connect)(request)),
             HomeCommand::Copy(text) => ctx.copy_text(text),
             HomeCommand::OpenSettings => {
-                self.settings_screen = Some(SettingsState::new(self.settings.clone()))
+                self.settings_screen = Some(SettingsState::new(self.settings.clone()));
             }
             HomeCommand::Forget(target) => {
                 match KnownPeers::update(&self.parts.data_dir, |peers| peers.unlist_host(&target)) {
@@ -177,7 +184,7 @@ impl HomeApp {
         match saved {
             Ok(()) => {
                 theme::set_choice(ctx, settings.theme);
-                ctx.set_zoom_factor(f32::from(settings.scale_percent) / 100.0);
+                ctx.set_zoom_factor(settings.zoom());
                 screen.saved(settings.clone());
                 self.settings = settings;
                 self.tell_host(HostCommand::ReloadSettings);
@@ -188,19 +195,19 @@ impl HomeApp {
 
     /// Stores a password as soon as it is turned into what may be stored.
     fn seal(&self, ctx: &egui::Context, password: Zeroizing<String>) {
-        let (seal, done, ctx) = (Arc::clone(&self.parts.seal_password), self.sealed.0.clone(), ctx.clone());
+        let (seal, done, ctx) = (Arc::clone(&self.parts.seal_password), self.seal_to.clone(), ctx.clone());
         let work = move || {
             // Nobody waits any more when the window is gone.
             let _ = done.send(seal(&password));
             ctx.request_repaint();
         };
         if let Err(error) = spawn_named("seal password", work) {
-            let _ = self.sealed.0.send(Err(error.into()));
+            let _ = self.seal_to.send(Err(error.into()));
         }
     }
 
     fn take_sealed(&mut self, ctx: &egui::Context) {
-        while let Ok(sealed) = self.sealed.1.try_recv() {
+        while let Ok(sealed) = self.sealed.try_recv() {
             match sealed {
                 Ok(blob) => self.save(ctx, Settings { password: Some(blob), ..self.settings.clone() }),
                 Err(error) => {

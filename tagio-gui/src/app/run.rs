@@ -8,14 +8,15 @@ use eframe::{
 };
 
 use super::{HomeApp, HomeParts, SessionApp, SessionParts};
-use crate::views::words;
+use crate::{config::Settings, views::words};
 
 const APP_ID: &str = "tagio";
 
 /// Shows the main window until it is closed. Must be called on the main thread.
 pub fn run_home(parts: HomeParts) -> eframe::Result {
-    let viewport =
-        viewport(words::APP).with_inner_size(vec2(900.0, 620.0)).with_min_inner_size(vec2(380.0, 420.0));
+    // Contents that are twice as large need a window that is.
+    let size = vec2(900.0, 620.0) * Settings::load(&parts.data_dir).0.zoom();
+    let viewport = viewport(words::APP).with_inner_size(size).with_min_inner_size(vec2(380.0, 420.0));
     let app: eframe::AppCreator<'_> =
         Box::new(|creation| Ok(Box::new(HomeApp::new(&creation.egui_ctx, parts))));
     eframe::run_native(APP_ID, options(viewport), app)

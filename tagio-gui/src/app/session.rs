@@ -154,7 +154,11 @@ impl SessionApp {
         let screen = vec2(status.screen.width as f32, status.screen.height as f32) / ctx.pixels_per_point();
         let room = monitor * MONITOR_SHARE;
         let shrink = (room.x / screen.x).min(room.y / screen.y).min(1.0);
-        ctx.send_viewport_cmd(ViewportCommand::InnerSize(screen * shrink));
+        let size = screen * shrink;
+        ctx.send_viewport_cmd(ViewportCommand::InnerSize(size));
+        // Grown where it stood, it would reach beyond the monitor.
+        let corner = ((monitor - size) / 2.0).max(egui::Vec2::ZERO).to_pos2();
+        ctx.send_viewport_cmd(ViewportCommand::OuterPosition(corner));
     }
 
     fn take_title(&mut self, ctx: &egui::Context, status: &ViewerStatus) {

@@ -128,9 +128,8 @@ impl KnownPeers {
 
     fn parse(text: &str) -> (Self, Vec<String>) {
         let mut warnings = Vec::new();
-        let mut root = match serde_json::from_str(text) {
-            Ok(Value::Object(root)) => root,
-            _ => return (Self::default(), vec![format!("{FILE_NAME} is not JSON; starting anew")]),
+        let Ok(Value::Object(mut root)) = serde_json::from_str(text) else {
+            return (Self::default(), vec![format!("{FILE_NAME} is not JSON; starting anew")]);
         };
         let hosts = entries(root.remove("hosts"), &mut warnings);
         let viewers = entries(root.remove("viewers"), &mut warnings);

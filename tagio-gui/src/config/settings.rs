@@ -104,6 +104,11 @@ impl Settings {
         write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))
     }
 
+    /// The scale as a factor.
+    pub fn zoom(&self) -> f32 {
+        f32::from(self.scale_percent) / 100.0
+    }
+
     fn from_values(values: Map<String, Value>) -> (Self, Vec<String>) {
         let mut settings = Self::default();
         let mut values = Values { values, warnings: Vec::new() };
@@ -162,7 +167,7 @@ impl Values {
         match serde_json::from_value(value).ok().and_then(accept) {
             Some(value) => *field = value,
             None => {
-                self.warnings.push(format!("{FILE_NAME}: the value of \"{key}\" makes no sense; ignored"))
+                self.warnings.push(format!("{FILE_NAME}: the value of \"{key}\" makes no sense; ignored"));
             }
         }
     }

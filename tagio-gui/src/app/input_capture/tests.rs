@@ -93,7 +93,7 @@ fn the_wheel_counts_in_parts_of_a_notch_and_loses_none() {
     check(&[wheel(MouseWheelUnit::Line, 0.0, -1.0)], &["wheel 0 120"]);
     check(&[wheel(MouseWheelUnit::Point, 25.0, 0.0)], &["wheel -60 0"]);
     let tiny = wheel(MouseWheelUnit::Point, 0.0, -0.25);
-    check(&[tiny.clone(), tiny.clone()], &["wheel 0 1"]);
+    check(&[tiny.clone(), tiny], &["wheel 0 1"]);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use eframe::egui::{Label, Ui};
 use super::{ConnectRequest, HomeCommand, HomeView};
 use crate::{
     config::{KnownHost, Target},
-    theme::{TextKind, icons::Icon, space},
+    theme::{TextKind, icons::Icon},
     views::{
-        parts::{Action, ActionKind, card_ui, split_row_ui, strong, weak},
+        parts::{Action, ActionKind, card_ui, split_row_ui, strong, two_lines_ui, weak},
         words,
     },
 };
@@ -19,7 +19,6 @@ const ROW_HEIGHT: f32 = 46.0;
 
 pub(super) fn recent_ui(ui: &mut Ui, view: &HomeView<'_>, commands: &mut Vec<HomeCommand>) {
     card_ui(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = space::S;
         ui.label(strong(ui, TextKind::Title, words::RECENT));
         if view.recent.is_empty() {
             ui.add(Label::new(weak(ui, words::NO_RECENT)).wrap());
@@ -32,12 +31,9 @@ pub(super) fn recent_ui(ui: &mut Ui, view: &HomeView<'_>, commands: &mut Vec<Hom
 
 fn row_ui(ui: &mut Ui, target: &Target, host: &KnownHost, now_unix_s: u64, commands: &mut Vec<HomeCommand>) {
     let left = |ui: &mut Ui| {
-        ui.vertical(|ui| {
-            ui.spacing_mut().item_spacing.y = 2.0;
-            ui.add(Label::new(strong(ui, TextKind::Body, &host.name)).truncate());
-            let when = words::ago(host.last_unix_s, now_unix_s);
-            ui.add(Label::new(weak(ui, format!("{}  ·  {when}", target.spaced()))).truncate());
-        });
+        let when = words::ago(host.last_unix_s, now_unix_s);
+        let facts = weak(ui, format!("{}  ·  {when}", target.spaced()));
+        two_lines_ui(ui, ROW_HEIGHT, strong(ui, TextKind::Body, &host.name), facts);
     };
     split_row_ui(ui, ROW_HEIGHT, left, |ui| {
         if ui.add(Action::icon_only(Icon::Close, words::FORGET)).clicked() {

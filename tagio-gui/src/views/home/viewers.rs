@@ -2,25 +2,27 @@
 
 use std::time::Instant;
 
-use eframe::egui::{Label, Ui};
+use eframe::egui::Ui;
 use tagio_wire::session::Permission;
 
 use super::{HomeCommand, HomeView};
 use crate::{
     engine::status::{ConnectedViewer, HostCommand},
-    theme::{self, CONTROL_HEIGHT, TextKind, space},
+    theme::{self, CONTROL_HEIGHT, TextKind},
     views::{
-        parts::{Action, ActionKind, card_ui, chip_ui, split_row_ui, strong, weak},
+        parts::{Action, ActionKind, card_ui, chip_ui, split_row_ui, strong, two_lines_ui, weak},
         words,
     },
 };
 
 const ROW_HEIGHT: f32 = 48.0;
 
+/// With less than this left, the name needs it more than the chip does; the button beside says the same.
+const CHIP_ROOM_MIN: f32 = 260.0;
+
 pub(super) fn viewers_ui(ui: &mut Ui, view: &HomeView<'_>, commands: &mut Vec<HomeCommand>) {
     let viewers = &view.status.viewers;
     card_ui(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = space::S;
         let title = |ui: &mut Ui| drop(ui.label(strong(ui, TextKind::Title, words::CONNECTED_NOW)));
         split_row_ui(ui, CONTROL_HEIGHT, title, |ui| {
             if viewers.len() > 1 && ui.add(Action::new(ActionKind::Danger, words::END_ALL)).clicked() {
@@ -36,13 +38,11 @@ pub(super) fn viewers_ui(ui: &mut Ui, view: &HomeView<'_>, commands: &mut Vec<Ho
 fn row_ui(ui: &mut Ui, viewer: &ConnectedViewer, now: Instant, commands: &mut Vec<HomeCommand>) {
     let is_control = viewer.permission == Permission::Control;
     let left = |ui: &mut Ui| {
-        ui.vertical(|ui| {
-            ui.spacing_mut().item_spacing.y = 2.0;
-            ui.add(Label::new(strong(ui, TextKind::Body, &viewer.name)).truncate());
-            let facts =
-                [&viewer.phrase, words::path(viewer.path), &words::since(viewer.since, now)].join("  ·  ");
-            ui.add(Label::new(weak(ui, facts)).truncate()).on_hover_text(viewer.fingerprint.to_string());
-        });
+        let facts =
+            [&viewer.phrase, words::path(viewer.path), &words::since(viewer.since, now)].join("  ·  ");
+        let facts = weak(ui, facts);
+        two_lines_ui(ui, ROW_HEIGHT, strong(ui, TextKind::Body, &viewer.name), facts)
+            .on_hover_text(viewer.fingerprint.to_string());
     };
     split_row_ui(ui, ROW_HEIGHT, left, |ui| {
         if ui.add(Action::new(ActionKind::Danger, words::END)).clicked() {
@@ -60,6 +60,8 @@ fn row_ui(ui: &mut Ui, viewer: &ConnectedViewer, now: Instant, commands: &mut Ve
         let palette = theme::palette(ui);
         let (tone, word) =
             if is_control { (&palette.warn, words::MAY_CONTROL) } else { (&palette.good, words::MAY_LOOK) };
-        chip_ui(ui, tone, word);
+        if ui.available_width() >= CHIP_ROOM_MIN {
+            chip_ui(ui, tone, word);
+        }
     });
 }

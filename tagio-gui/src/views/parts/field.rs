@@ -13,7 +13,6 @@ pub(in crate::views) struct TextField<'a> {
     caption: &'a str,
     hint: &'a str,
     is_secret: bool,
-    kind: TextKind,
     width: f32,
     id: Option<Id>,
 }
@@ -21,15 +20,7 @@ pub(in crate::views) struct TextField<'a> {
 impl<'a> TextField<'a> {
     /// A field with this caption; an empty one leaves no room for it.
     pub(in crate::views) fn new(caption: &'a str, text: &'a mut String) -> Self {
-        Self {
-            text,
-            caption,
-            hint: "",
-            is_secret: false,
-            kind: TextKind::Body,
-            width: f32::INFINITY,
-            id: None,
-        }
+        Self { text, caption, hint: "", is_secret: false, width: f32::INFINITY, id: None }
     }
 
     pub(in crate::views) fn hint(mut self, hint: &'a str) -> Self {
@@ -40,11 +31,6 @@ impl<'a> TextField<'a> {
     /// Shows dots instead of the text.
     pub(in crate::views) fn secret(mut self, is_secret: bool) -> Self {
         self.is_secret = is_secret;
-        self
-    }
-
-    pub(in crate::views) fn kind(mut self, kind: TextKind) -> Self {
-        self.kind = kind;
         self
     }
 
@@ -67,12 +53,12 @@ impl<'a> TextField<'a> {
                 ui.label(weak(ui, self.caption));
             }
             let name = if self.caption.is_empty() { self.hint } else { self.caption }.to_owned();
-            let hint = colored(self.kind, self.hint, palette.text_weak);
+            let hint = colored(TextKind::Body, self.hint, palette.text_weak);
             let width = self.width.min(ui.available_width());
             let mut edit = TextEdit::singleline(self.text)
                 .hint_text(hint)
                 .password(self.is_secret)
-                .font(self.kind.style())
+                .font(TextKind::Body.style())
                 .desired_width(width)
                 .align(eframe::egui::Align2::LEFT_CENTER)
                 .min_size(eframe::egui::vec2(width, CONTROL_HEIGHT));
@@ -80,7 +66,8 @@ impl<'a> TextField<'a> {
                 edit = edit.id(id);
             }
             let response = ui.add(edit);
-            response.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, &name));
+            let role = if self.is_secret { Role::PasswordInput } else { Role::TextInput };
+            response.widget_info(|| WidgetInfo::labeled(role, true, &name));
             if let Some(problem) = problem {
                 let ring = Stroke::new(1.5, palette.danger.text);
                 let corner = CornerRadius::same(radius::CONTROL);

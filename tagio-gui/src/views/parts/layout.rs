@@ -1,8 +1,8 @@
 //! Pages, cards, notices and rows.
 
 use eframe::egui::{
-    Align, CentralPanel, CornerRadius, Frame, InnerResponse, Label, Layout, Margin, ScrollArea, Stroke, Ui,
-    vec2,
+    Align, CentralPanel, CornerRadius, Frame, InnerResponse, Label, Layout, Margin, Response, RichText,
+    ScrollArea, Stroke, Ui, vec2,
 };
 
 use super::text::colored;
@@ -43,7 +43,11 @@ pub(in crate::views) fn card_ui<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) 
         .inner_margin(Margin::same(space::L as i8))
         .show(ui, |ui| {
             ui.set_width(ui.available_width());
-            add(ui)
+            ui.with_layout(Layout::top_down(Align::Min), |ui| {
+                ui.spacing_mut().item_spacing = vec2(space::S, space::S);
+                add(ui)
+            })
+            .inner
         })
 }
 
@@ -83,3 +87,23 @@ pub(in crate::views) fn split_row_ui(
         });
     });
 }
+
+/// Two lines of text in the middle of a row of `height`; what does not fit is cut.
+pub(in crate::views) fn two_lines_ui(
+    ui: &mut Ui,
+    height: f32,
+    first: RichText,
+    second: RichText,
+) -> Response {
+    let lines =
+        ui.text_style_height(&TextKind::Body.style()) + ui.text_style_height(&TextKind::Small.style());
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = LINE_GAP;
+        ui.add_space((height - lines - LINE_GAP) / 2.0);
+        ui.add(Label::new(first).truncate());
+        ui.add(Label::new(second).truncate())
+    })
+    .inner
+}
+
+const LINE_GAP: f32 = 2.0;

@@ -1,6 +1,6 @@
 //! Text, lamps and chips.
 
-use eframe::egui::{Color32, CornerRadius, Frame, Margin, Response, RichText, Sense, Ui, vec2};
+use eframe::egui::{Color32, CornerRadius, Response, RichText, Role, Sense, Ui, Vec2, WidgetInfo, vec2};
 
 use crate::theme::{self, TextKind, Tone, radius};
 
@@ -36,10 +36,13 @@ pub(in crate::views) fn lamp_ui(ui: &mut Ui, color: Color32) -> Response {
 
 /// A word on a soft pill.
 pub(in crate::views) fn chip_ui(ui: &mut Ui, tone: &Tone, words: &str) -> Response {
-    Frame::new()
-        .fill(tone.soft)
-        .corner_radius(CornerRadius::same(radius::PILL))
-        .inner_margin(Margin::symmetric(10, 4))
-        .show(ui, |ui| ui.label(colored(TextKind::Small, words, tone.text)))
-        .response
+    let font = TextKind::Small.style().resolve(ui.style());
+    let galley = ui.painter().layout_no_wrap(words.to_owned(), font, tone.text);
+    let (rect, response) = ui.allocate_exact_size(galley.size() + 2.0 * CHIP_PADDING, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, words));
+    ui.painter().rect_filled(rect, CornerRadius::same(radius::PILL), tone.soft);
+    ui.painter().galley(rect.min + CHIP_PADDING, galley, tone.text);
+    response
 }
+
+const CHIP_PADDING: Vec2 = vec2(10.0, 4.0);

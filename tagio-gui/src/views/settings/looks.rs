@@ -34,5 +34,6 @@ pub(super) fn looks_ui(ui: &mut Ui, form: &mut SettingsForm) {
     });
     ui.label(weak(ui, words::SCALE));
     ui.spacing_mut().slider_width = SLIDER_WIDTH.min(ui.available_width() / 2.0);
-    ui.add(Slider::new(&mut form.scale_percent, SCALE_PERCENT).step_by(SCALE_STEP).suffix(" %"));
+    let slider = Slider::new(&mut form.scale_percent, SCALE_PERCENT).step_by(SCALE_STEP).suffix(" %");
+    ui.name_inputs(words::SCALE, |ui| ui.add(slider));
 }
