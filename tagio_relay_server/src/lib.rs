@@ -5,7 +5,7 @@
 //! first byte of a datagram. Every task sits in a `JoinSet` of its owner, up to [`Server::run`], and dies
 //! with it.
 //!
-//! The rules' state is behind one mutex ([`hub`]), held for lookups and never across an `.await`: without
+//! The rules' state is behind one mutex (`hub`), held for lookups and never across an `.await`: without
 //! contention that costs 20 ns per packet, less than handing it to an owner task would. Shard it only when a
 //! measurement asks for it.
 
