@@ -211,7 +211,8 @@ impl eframe::App for SessionApp {
             }
         }
         if self.layout.keys_are_local {
-            self.events.extend(raw_input.events.iter().filter(|event| !is_typing(event)).cloned());
+            let is_hosts = |event: &&Event| !is_typing(event) && !matches!(event, Event::ModifiersChanged(_));
+            self.events.extend(raw_input.events.iter().filter(is_hosts).cloned());
             self.clipboard.before_frame(&mut raw_input.events);
         } else {
             self.events.extend(raw_input.events.iter().cloned());

@@ -16,6 +16,14 @@ impl Wake {
         }
     }
 
+    /// Closes the window, as its user could.
+    pub fn close(&self) {
+        if let Some(ctx) = self.0.get() {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+            ctx.request_repaint();
+        }
+    }
+
     /// Wakes this window from now on. Only the first call counts.
     pub(super) fn connect(&self, ctx: &egui::Context) {
         // A second window on the same handle would be a mistake that costs nothing but its repaints.

@@ -110,12 +110,13 @@ fn contents_ui(
     match &view.status.phase {
         ViewerPhase::Live => live_ui(ui, view, state, commands),
         ViewerPhase::Reconnecting { since } => {
-            picture_ui(ui, view, state);
+            picture_ui(ui, view, state, false);
             overlay::veil_ui(ui, area);
             overlay::reconnecting_ui(ui, *since, view.now, commands);
             SessionLayout { keys_are_local: true, ..SessionLayout::default() }
         }
         phase => {
+            state.painter.paints(None);
             state.toolbar = ToolbarState::default();
             match phase {
                 ViewerPhase::NeedsSecret { problem } => {
@@ -140,7 +141,8 @@ fn live_ui(
     state: &mut SessionState,
     commands: &mut Vec<SessionCommand>,
 ) -> SessionLayout {
-    let placement = picture_ui(ui, view, state);
+    let is_alone = view.is_bare && !state.toolbar.has_keys();
+    let placement = picture_ui(ui, view, state, is_alone);
     let covered = toolbar::toolbar_ui(ui, view, state, commands);
     let pointer = ui.ctx().pointer_latest_pos();
     let is_on = |pos: Pos2| placement.rect.contains(pos) && !covered.iter().any(|rect| rect.contains(pos));
@@ -153,19 +155,17 @@ fn live_ui(
     }
 }
 
-/// Paints the picture, or says where it has to be painted.
-fn picture_ui(ui: &mut Ui, view: &SessionView<'_>, state: &mut SessionState) -> Placement {
+/// Paints the picture, or has it painted where nothing else lies over it.
+fn picture_ui(ui: &mut Ui, view: &SessionView<'_>, state: &mut SessionState, is_alone: bool) -> Placement {
     let area = ui.max_rect();
     let pixels_per_point = ui.ctx().pixels_per_point();
-    let mode = if state.painter.is_external() { ScaleMode::Original } else { state.mode };
     let pointer = ui.ctx().pointer_latest_pos();
-    let placement = place(area, pixels_per_point, view.status.screen, mode, pointer);
-    match &mut state.painter {
-        PicturePainter::Texture => {
-            state.texture.update(ui.ctx(), view.picture);
-            state.texture.paint(ui, &placement);
-        }
-        PicturePainter::External(report) => report(placement.pixel_rect(area, pixels_per_point)),
+    let placement = place(area, pixels_per_point, view.status.screen, state.mode, pointer);
+    let is_plain = is_alone && state.mode == ScaleMode::Original;
+    let rect = is_plain.then(|| placement.pixel_rect(area, pixels_per_point));
+    if !state.painter.paints(rect) {
+        state.texture.update(ui.ctx(), view.picture);
+        state.texture.paint(ui, &placement);
     }
     placement
 }

@@ -45,13 +45,21 @@ pub enum CursorLook {
 pub enum PicturePainter {
     /// The window, with a texture.
     Texture,
-    /// Somebody else, beneath the toolbar and never scaled: is told in every frame where.
-    External(Box<dyn FnMut(PixelRect)>),
+    /// Somebody else, who covers what the window draws there: while the window is bare, the picture is 1:1
+    /// and nothing lies over it. Is told in every frame where; `None` is nowhere.
+    External(Box<dyn FnMut(Option<PixelRect>)>),
 }
 
 impl PicturePainter {
-    pub(super) fn is_external(&self) -> bool {
-        matches!(self, Self::External(_))
+    /// Tells an external painter where to paint, and whether there is one to do so.
+    pub(super) fn paints(&mut self, rect: Option<PixelRect>) -> bool {
+        match self {
+            Self::Texture => false,
+            Self::External(report) => {
+                report(rect);
+                rect.is_some()
+            }
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use eframe::egui::{
-    Area, Frame, Id, Key, Label, Margin, Modifiers, Order, Popup, Rect, Response, Sense, Stroke, Ui, pos2,
-    vec2,
+    Align, Area, Frame, Id, Key, Label, Layout, Margin, Modifiers, Order, Popup, Rect, Response, Sense,
+    Stroke, Ui, pos2, vec2,
 };
 use tagio_wire::session::Permission;
 
@@ -79,13 +79,17 @@ pub(super) fn toolbar_ui(
     if is_on_it || Popup::is_any_open(&ctx) {
         state.toolbar.until = Some(until.max(view.now + STAYS_FOR));
     }
-    keys_ui(ui, &mut state.toolbar);
+    keys_ui(ui, &mut state.toolbar, is_on_it);
     covered
 }
 
-/// Esc gives the keyboard back to the host.
-fn keys_ui(ui: &Ui, toolbar: &mut ToolbarState) {
-    if toolbar.has_keys && ui.ctx().input_mut(|input| input.consume_key(Modifiers::NONE, Key::Escape)) {
+/// Esc and a click on the picture give the keyboard back to the host.
+fn keys_ui(ui: &Ui, toolbar: &mut ToolbarState, is_pointer_on_it: bool) {
+    let is_given_back = ui.ctx().input_mut(|input| {
+        let is_clicked_away = input.pointer.any_pressed() && !is_pointer_on_it;
+        is_clicked_away || (toolbar.has_keys && input.consume_key(Modifiers::NONE, Key::Escape))
+    });
+    if is_given_back && !Popup::is_any_open(ui.ctx()) {
         toolbar.has_keys = false;
     }
 }
@@ -171,14 +175,12 @@ fn items_ui(
     if full_screen.clicked() {
         commands.push(SessionCommand::ToggleFullScreen);
     }
-    if !state.painter.is_external() {
-        let (icon, label, other) = match state.mode {
-            ScaleMode::Fit => (Icon::Original, words::ORIGINAL, ScaleMode::Original),
-            ScaleMode::Original => (Icon::Fit, words::FIT, ScaleMode::Fit),
-        };
-        if item_ui(ui, icon, label).clicked() {
-            state.mode = other;
-        }
+    let (icon, label, other) = match state.mode {
+        ScaleMode::Fit => (Icon::Original, words::ORIGINAL, ScaleMode::Original),
+        ScaleMode::Original => (Icon::Fit, words::FIT, ScaleMode::Fit),
+    };
+    if item_ui(ui, icon, label).clicked() {
+        state.mode = other;
     }
     if view.status.permission == Permission::Control
         && item_ui(ui, Icon::Keyboard, words::CTRL_ALT_DEL).clicked()
@@ -200,13 +202,17 @@ fn item_ui(ui: &mut Ui, icon: Icon, label: &str) -> Response {
 
 fn phrase_ui(ui: &mut Ui, status: &ViewerStatus) {
     ui.set_width(PHRASE_WIDTH);
+    // A menu would stretch the words to its full width.
+    let ragged = Layout::top_down(Align::Min);
     Frame::new().inner_margin(Margin::same(10)).show(ui, |ui| {
-        ui.spacing_mut().item_spacing.y = space::S;
-        let phrase = status.phrase.as_deref().unwrap_or_default();
-        ui.add(Label::new(strong(ui, TextKind::Title, phrase)).wrap().sense(Sense::hover()));
-        ui.add(Label::new(weak(ui, words::PHRASE_HOW_VIEWER)).wrap());
-        if let Some(fingerprint) = status.fingerprint {
-            ui.label(weak(ui, format!("{}  {fingerprint}", words::FINGERPRINT)));
-        }
+        ui.with_layout(ragged, |ui| {
+            ui.spacing_mut().item_spacing.y = space::S;
+            let phrase = status.phrase.as_deref().unwrap_or_default();
+            ui.add(Label::new(strong(ui, TextKind::Title, phrase)).wrap().sense(Sense::hover()));
+            ui.add(Label::new(weak(ui, words::PHRASE_HOW_VIEWER)).wrap());
+            if let Some(fingerprint) = status.fingerprint {
+                ui.label(weak(ui, format!("{}  {fingerprint}", words::FINGERPRINT)));
+            }
+        })
     });
 }
