@@ -10,6 +10,8 @@ use crate::{
     socket::Switch,
 };
 
+/// Close code of a host whose key is not the one that the viewer asked for.
+const WRONG_PEER: u32 = 1;
 /// How long last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -97,6 +99,11 @@ impl Connection {
     /// The connection is over.
     pub async fn read_datagram(&self) -> Result<Bytes, Lost> {
         self.quic.read_datagram().await.map_err(lost)
+    }
+
+    /// Ends the connection and tells the peer that it meant somebody else.
+    pub fn close_as_wrong_peer(&self) {
+        self.quic.close(WRONG_PEER.into(), b"");
     }
 
     /// Ends the connection and tells the peer.
@@ -219,6 +226,9 @@ fn lost(error: noq::ConnectionError) -> Lost {
     match error {
         noq::ConnectionError::TimedOut => Lost::TimedOut,
         noq::ConnectionError::LocallyClosed => Lost::ByUs,
+        noq::ConnectionError::ApplicationClosed(close) if close.error_code == WRONG_PEER.into() => {
+            Lost::WrongPeer
+        }
         noq::ConnectionError::ApplicationClosed(_) | noq::ConnectionError::ConnectionClosed(_) => {
             Lost::ByPeer
         }

@@ -31,10 +31,9 @@ use crate::{
 /// Paths of one connection at a time: the relay's, the direct one, and room for those that are being
 /// opened or are still draining.
 const PATHS_MAX: u32 = 8;
-/// A path that is silent for so long is given up. The watchdog in `paths` acts much earlier.
+/// A path that is silent for so long is given up. `paths` keeps live ones from being silent, and its watchdog
+/// acts much earlier on the one in use.
 const PATH_IDLE: Duration = Duration::from_secs(6);
-/// How often a silent path says that it lives: what a NAT's shortest time-out and a 6 s idle limit need.
-const PATH_KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// A connection without any path is over after this.
 const CONNECTION_IDLE: Duration = Duration::from_secs(10);
 /// Unread bytes of one stream. Above about 2 MB one lost packet can end the connection (noq 1.4.0's
@@ -171,7 +170,6 @@ fn transport_config() -> TransportConfig {
     config
         .max_concurrent_multipath_paths(PATHS_MAX)
         .default_path_max_idle_timeout(Some(PATH_IDLE))
-        .default_path_keep_alive_interval(Some(PATH_KEEP_ALIVE))
         .max_idle_timeout(Some(CONNECTION_IDLE.try_into().expect("10 s fits a QUIC varint")))
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())

@@ -27,6 +27,9 @@ pub enum Lost {
     /// The peer closed it.
     #[error("the peer closed the connection")]
     ByPeer,
+    /// The peer does not have the key that it was asked for.
+    #[error("the peer has another key than expected")]
+    WrongPeer,
     /// This side closed it.
     #[error("closed")]
     ByUs,

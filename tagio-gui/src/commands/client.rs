@@ -1,24 +1,41 @@
 //! `client`: a viewer's window, or a screenshot without one.
 
-use std::{io::BufRead as _, time::Instant};
+use std::{
+    io::BufRead as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
+use tagio_process::spawn_named;
 use tagio_session::Secret;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-use super::{Base, say, screenshot, server::word};
+use super::{
+    Base, failed, say, screenshot,
+    server::{Stop, word},
+};
 use crate::{
+    app::{self, SessionParts, ViewerHandle, Wake},
     cli::ClientArgs,
-    engine::viewer::{ViewerConfig, ViewerEvent},
+    engine::{
+        self,
+        status::{Ending, ViewerCommand, ViewerStatus},
+        viewer::{self, ViewerConfig, ViewerEvent},
+    },
+    viewer::{canvas::Canvas, surface::Surface},
 };
 
 /// Events that wait to be printed.
 pub(super) const EVENTS_QUEUE: usize = 256;
-/// Commands that wait for the engine: a burst of key presses; pointer moves merge behind it.
+/// Commands that wait for the engine: a burst of key presses; the window keeps what does not fit.
 pub(super) const COMMANDS_QUEUE: usize = 256;
+/// How long the engine may take to say goodbye once the window is closed.
+const GOODBYE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
+    let start = Instant::now();
     let secret = read_secret(&args)?;
     let config = ViewerConfig {
         relay: base.registration()?,
@@ -30,10 +47,27 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
         identity: base.identity,
         data_dir: base.data_dir,
     };
-    match args.screenshot {
-        Some(file) => screenshot::run(config, &file),
-        None => anyhow::bail!("no window yet"),
+    if let Some(file) = args.screenshot {
+        return screenshot::run(config, &file);
     }
+    let canvas = Arc::new(Canvas::default());
+    let wake = Wake::default();
+    let surface = Surface::new(Arc::clone(&canvas), wake.clone());
+    let (status_tx, status) = watch::channel(viewer::initial_status());
+    let (commands, commands_rx) = mpsc::channel(COMMANDS_QUEUE);
+    let title = args.target.spaced();
+    let outlets = EngineOutlets { status: status_tx, canvas: Arc::clone(&canvas), surface: surface.clone() };
+    let engine = Engine::spawn(config, commands_rx, outlets, wake.clone(), start)?;
+    let parts = SessionParts {
+        viewer: ViewerHandle { status, commands, picture: canvas, wake },
+        title,
+        full_screen: args.fullscreen,
+        theme: base.settings.theme,
+        scale_percent: base.settings.scale_percent,
+        painter: Box::new(move |creation| surface.painter(creation)),
+    };
+    app::run_session(parts).map_err(|error| anyhow::anyhow!("no window: {error}"))?;
+    engine.join()
 }
 
 fn read_secret(args: &ClientArgs) -> anyhow::Result<Option<Zeroizing<String>>> {
@@ -45,15 +79,86 @@ fn read_secret(args: &ClientArgs) -> anyhow::Result<Option<Zeroizing<String>>> {
     Ok(Some(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
-/// Prints what happens, with the time since the program started.
-pub(super) async fn print_events(mut events: mpsc::Receiver<ViewerEvent>, start: Instant) {
-    while let Some(event) = events.recv().await {
-        let ms = start.elapsed().as_millis();
-        match event {
-            ViewerEvent::Connected(path) => say(&format!("connected {} {ms}", word(path))),
-            ViewerEvent::FirstFrame => say(&format!("first-frame {ms}")),
-            ViewerEvent::Path(path) => say(&format!("path {}", word(path))),
-            ViewerEvent::Closed(reason) => say(&format!("closed {reason}")),
+/// Where the engine's news go.
+struct EngineOutlets {
+    status: watch::Sender<ViewerStatus>,
+    canvas: Arc<Canvas>,
+    surface: Surface,
+}
+
+/// The thread that runs the session, while the main thread runs the window.
+struct Engine {
+    ending: std::sync::mpsc::Receiver<anyhow::Result<Ending>>,
+}
+
+impl Engine {
+    fn spawn(
+        config: ViewerConfig,
+        commands: mpsc::Receiver<ViewerCommand>,
+        outlets: EngineOutlets,
+        wake: Wake,
+        start: Instant,
+    ) -> anyhow::Result<Self> {
+        let (ending_tx, ending) = std::sync::mpsc::sync_channel(1);
+        spawn_named("engine", move || {
+            let ending = engine::runtime()
+                .context("no runtime")
+                .and_then(|runtime| runtime.block_on(drive(config, commands, outlets, wake, start)));
+            // Nobody waits for it when the window was killed.
+            ending_tx.send(ending).ok();
+        })?;
+        Ok(Self { ending })
+    }
+
+    /// Waits for the goodbye. A session that never came to be is an error of the program.
+    fn join(self) -> anyhow::Result<()> {
+        let ending = self.ending.recv_timeout(GOODBYE).context("the session did not end in time")??;
+        if ending.may_retry { Err(failed(&ending)) } else { Ok(()) }
+    }
+}
+
+async fn drive(
+    config: ViewerConfig,
+    commands: mpsc::Receiver<ViewerCommand>,
+    outlets: EngineOutlets,
+    wake: Wake,
+    start: Instant,
+) -> anyhow::Result<Ending> {
+    let (events_tx, mut events) = mpsc::channel(EVENTS_QUEUE);
+    let mut status = outlets.status.subscribe();
+    let outlets = viewer::Outlets {
+        status: outlets.status,
+        events: events_tx,
+        canvas: outlets.canvas,
+        screen: Arc::new(outlets.surface),
+    };
+    let session = viewer::run(config, commands, outlets);
+    tokio::pin!(session);
+    let mut stop = Stop::listen()?;
+    let ending = loop {
+        tokio::select! {
+            ending = &mut session => break ending.context("no socket")?,
+            Some(event) = events.recv() => print(event, start),
+            Ok(()) = status.changed() => {
+                status.mark_unchanged();
+                wake.wake();
+            }
+            () = stop.asked() => wake.close(),
         }
+    };
+    while let Ok(event) = events.try_recv() {
+        print(event, start);
+    }
+    Ok(ending)
+}
+
+/// Prints what happens, with the time since the program started.
+fn print(event: ViewerEvent, start: Instant) {
+    let ms = start.elapsed().as_millis();
+    match event {
+        ViewerEvent::Connected(path) => say(&format!("connected {} {ms}", word(path))),
+        ViewerEvent::FirstFrame => say(&format!("first-frame {ms}")),
+        ViewerEvent::Path(path) => say(&format!("path {}", word(path))),
+        ViewerEvent::Closed(reason) => say(&format!("closed {reason}")),
     }
 }

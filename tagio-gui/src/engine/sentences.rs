@@ -140,6 +140,7 @@ pub(super) fn lost(lost: &Lost) -> Ending {
             "The host closed the connection.",
             "See whether TagIO still runs there and connect again.",
         ),
+        Lost::WrongPeer => key_changed(),
         Lost::ByUs => left(),
         Lost::Broken(why) => ending(
             "broken",

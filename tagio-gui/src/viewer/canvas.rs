@@ -1,12 +1,11 @@
 //! The remote screen as decoded so far, shared between the decode thread and the window.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::{
-    Point,
-    picture::{CursorShape, CursorUpdate},
-};
+use tagio_wire::picture::CursorUpdate;
+
+use crate::views::session::{CursorLook, CursorState, PictureSource};
 
 const LOCK: &str = "no thread panics while it holds the canvas";
 
@@ -18,18 +17,7 @@ pub struct CanvasState {
     /// What changed in it since the window took it last.
     pub dirty: Region,
     /// The remote cursor.
-    pub cursor: Cursor,
-}
-
-/// The remote cursor.
-#[derive(Debug, Default)]
-pub struct Cursor {
-    /// Its image; `None` while it is hidden.
-    pub shape: Option<CursorShape>,
-    /// Where something on the host moved it; the viewer's own moves are not echoed.
-    pub at: Point,
-    /// Counts changes of the shape.
-    pub shape_number: u64,
+    pub cursor: CursorState,
 }
 
 /// The remote screen. Locked for a copy only.
@@ -60,15 +48,23 @@ impl Canvas {
     pub fn apply_cursor(&self, update: CursorUpdate) {
         let cursor = &mut self.lock().cursor;
         match update {
-            CursorUpdate::Shape(shape) => {
-                cursor.shape = Some(shape);
-                cursor.shape_number += 1;
-            }
-            CursorUpdate::Hidden => {
-                cursor.shape = None;
-                cursor.shape_number += 1;
-            }
-            CursorUpdate::Moved(at) => cursor.at = at,
+            CursorUpdate::Shape(shape) => cursor.look = CursorLook::Shape(Arc::new(shape)),
+            CursorUpdate::Hidden => cursor.look = CursorLook::Hidden,
+            CursorUpdate::Moved(at) => cursor.moved_to = Some(at),
         }
+    }
+}
+
+impl PictureSource for Canvas {
+    fn with_picture(&self, read: &mut dyn FnMut(&Framebuffer, &Region)) {
+        let mut state = self.lock();
+        let dirty = std::mem::take(&mut state.dirty);
+        if !dirty.is_empty() {
+            read(&state.picture, &dirty);
+        }
+    }
+
+    fn cursor(&self) -> CursorState {
+        self.lock().cursor.clone()
     }
 }

@@ -3,3 +3,4 @@
 pub mod canvas;
 pub mod decode;
 pub mod presenter;
+pub mod surface;

@@ -40,6 +40,11 @@ use selector::{Action, Sample, Selector};
 
 /// How often the active path's counters are looked at: a third of the shortest silence that matters.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often each side asks for a sign of life on every path: what a NAT's shortest time-out needs, and
+/// three times within QUIC's limit for an idle path. QUIC's own keep-alive does not serve: it is put off by
+/// what comes in, and acknowledgements may travel on another path, so the side that asks hears nothing on
+/// this one.
+const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// When punches of a round are sent: at once, and again for NATs that open on the second packet.
 const PUNCH_AT: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(120), Duration::from_millis(400), Duration::from_millis(1200)];
@@ -199,6 +204,8 @@ impl Keeper {
         self.established(PathId::ZERO);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut keep_alive = interval(KEEP_ALIVE);
+        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let round = sleep(ROUND_PAUSES[0]);
         tokio::pin!(round);
         let over = self.connection.clone();
@@ -224,6 +231,7 @@ impl Keeper {
                     round.as_mut().reset(tokio::time::Instant::now() + pause);
                 }
                 _ = look.tick() => self.look(Instant::now()),
+                _ = keep_alive.tick() => self.selector.all().into_iter().for_each(|id| self.ping(id)),
                 Some(_) = self.bursts.join_next() => {}
             }
         }
@@ -282,11 +290,7 @@ impl Keeper {
     fn act(&mut self, action: Option<Action<PathId>>) {
         match action {
             None => {}
-            Some(Action::Ping(id)) => {
-                if let Some(path) = self.connection.quic.path(id) {
-                    path.ping().ok();
-                }
-            }
+            Some(Action::Ping(id)) => self.ping(id),
             Some(Action::Close(id)) => {
                 tracing::debug!(?id, "path closed");
                 if let Some(path) = self.connection.quic.path(id) {
@@ -302,10 +306,17 @@ impl Keeper {
         }
     }
 
+    fn ping(&self, id: PathId) {
+        if let Some(path) = self.connection.quic.path(id) {
+            // Refused by a path that has just closed.
+            path.ping().ok();
+        }
+    }
+
     fn prefer(&mut self, id: PathId) {
         let Some((_, kind)) = self.selector.active() else { return };
         if self.side == Side::Viewer {
-            for other in self.selector.others(id) {
+            for other in self.selector.all().into_iter().filter(|other| *other != id) {
                 if let Some(path) = self.connection.quic.path(other) {
                     path.set_status(PathStatus::Backup).ok();
                 }

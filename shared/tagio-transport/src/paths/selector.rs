@@ -90,9 +90,9 @@ impl<K: Ord + Copy> Selector<K> {
         self.paths.values().any(|path| path.kind == kind)
     }
 
-    /// Every path but `id`.
-    pub(crate) fn others(&self, id: K) -> Vec<K> {
-        self.paths.keys().copied().filter(|other| *other != id).collect()
+    /// Every path that stands.
+    pub(crate) fn all(&self) -> Vec<K> {
+        self.paths.keys().copied().collect()
     }
 
     /// A path stands.

@@ -228,7 +228,8 @@ async fn serve(
     let mut reader = JoinSet::new();
     reader.spawn(read_frames(read, frames_tx));
     let mut buf = vec![0; usize::from(u16::MAX)];
-    let mut next_ping = Instant::now() + keepalive;
+    // The first one at once: only an answer to the relay's own message shows it that this is no replay.
+    let mut next_ping = Instant::now();
     let mut heard = Instant::now();
     let mut nonce = 0;
     loop {

@@ -354,9 +354,10 @@ impl Host {
                 }
             }
             Note::Resumed(ticket) => {
-                let ghosts = self.orders.values().filter(|(held, _)| *held == ticket);
-                // A full queue means that it is about to end anyway.
-                ghosts.for_each(|(_, orders)| drop(orders.try_send(Order::Vanish)));
+                for (_, orders) in self.orders.values().filter(|(held, _)| *held == ticket) {
+                    // A full queue means that it is about to end anyway.
+                    orders.try_send(Order::Vanish).ok();
+                }
             }
             Note::CodeSpent => self.renew_code(),
         }

@@ -1,6 +1,9 @@
 //! One viewer's visit to this host, from its knock to the release of the last key that it held.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use tagio_media::codec::EncodedUpdate;
 use tagio_session::{
@@ -49,6 +52,8 @@ const ASK_DEADLINE: Duration = Duration::from_secs(60);
 const SCREEN_DEADLINE: Duration = Duration::from_secs(3);
 /// Messages and input events that were read and wait for the visit's loop, which does nothing slow.
 const READ_QUEUE: usize = 64;
+/// How long after a viewer's own move the pointer's reports are its echoes.
+const ECHO: Duration = Duration::from_millis(300);
 /// How often the pacer hears the round trip of the path.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// Orders of the host's user.
@@ -150,7 +155,12 @@ async fn enter(
     let mut handshake = HostHandshake::new(&house.identity, connection.exporter());
     let refusal = loop {
         let frame = control.read_frame().await?;
-        match handshake.handle_frame(&frame)? {
+        let step = handshake.handle_frame(&frame).inspect_err(|error| {
+            if error.is_suspicious() {
+                connection.close_as_wrong_peer();
+            }
+        });
+        match step? {
             HostStep::Continue { frame, next } => {
                 control.send.write_frame(&frame).await?;
                 handshake = next;
@@ -284,6 +294,29 @@ struct Visit<'a> {
     screen: Size,
     held: HostInput,
     ticket: Issued,
+    last_move: LastMove,
+}
+
+/// When a viewer last moved the pointer. While it does, the host's reports of where the pointer is are
+/// echoes.
+#[derive(Clone)]
+struct LastMove(Arc<Mutex<Instant>>);
+
+impl LastMove {
+    const LOCK: &str = "no task panics while it holds a time";
+
+    fn long_ago() -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Mutex::new(now.checked_sub(ECHO).unwrap_or(now))))
+    }
+
+    fn note(&self) {
+        *self.0.lock().expect(Self::LOCK) = Instant::now();
+    }
+
+    fn is_recent(&self) -> bool {
+        self.0.lock().expect(Self::LOCK).elapsed() < ECHO
+    }
 }
 
 impl<'a> Visit<'a> {
@@ -308,6 +341,7 @@ impl<'a> Visit<'a> {
             screen,
             held: HostInput::new(permission, screen),
             ticket,
+            last_move: LastMove::long_ago(),
         }
     }
 
@@ -365,7 +399,7 @@ impl<'a> Visit<'a> {
         let (updates_tx, updates) = mpsc::channel(UPDATES_QUEUE);
         let (cursors_tx, cursors) = mpsc::channel(CURSORS_QUEUE);
         streams.spawn(send_picture(self.connection.clone(), updates));
-        streams.spawn(send_cursor(self.connection.clone(), cursors));
+        streams.spawn(send_cursor(self.connection.clone(), cursors, self.last_move.clone()));
         let audience = Audience { updates: updates_tx, cursors: cursors_tx, rtt: self.connection.rtt() };
         self.house.picture.join(self.viewer, audience);
     }
@@ -401,6 +435,9 @@ impl<'a> Visit<'a> {
                 },
                 input = inputs.recv() => match input {
                     Some(Ok(event)) => {
+                        if matches!(event, InputEvent::Pointer(_) | InputEvent::Button { .. }) {
+                            self.last_move.note();
+                        }
                         let events = self.held.handle_event(event);
                         self.inject(events)?;
                     }
@@ -409,6 +446,7 @@ impl<'a> Visit<'a> {
                 },
                 datagram = self.connection.read_datagram() => {
                     if let Ok(pointer) = decode::<PointerMove>(&datagram.ok()?) {
+                        self.last_move.note();
                         let events = self.held.handle_move(pointer);
                         self.inject(events)?;
                     }
@@ -534,12 +572,15 @@ async fn send_picture(connection: Connection, mut updates: mpsc::Receiver<Encode
     }
 }
 
-async fn send_cursor(connection: Connection, mut cursors: mpsc::Receiver<CursorUpdate>) {
+async fn send_cursor(connection: Connection, mut cursors: mpsc::Receiver<CursorUpdate>, own: LastMove) {
     let Ok(mut stream) = connection.open_uni(StreamKind::Cursor.priority()).await else { return };
     if stream.write(&[StreamKind::Cursor.byte()]).await.is_err() {
         return;
     }
     while let Some(update) = cursors.recv().await {
+        if matches!(update, CursorUpdate::Moved(_)) && own.is_recent() {
+            continue;
+        }
         let bytes = encode(&update);
         let len = u32::try_from(bytes.len()).expect("a cursor has at most CURSOR_SIDE_MAX rows");
         if stream.write(&[&len.to_be_bytes()[..], &bytes].concat()).await.is_err() {

@@ -61,6 +61,7 @@ pub(super) struct Live {
     connection: Connection,
     send: SendStream,
     hands: SendStream,
+    canvas: Arc<Canvas>,
     input: ViewerInput,
     resume: [u8; 32],
     paths: Paths,
@@ -104,6 +105,7 @@ impl Live {
             connection,
             send,
             hands,
+            canvas: Arc::clone(&outlets.canvas),
             input: ViewerInput::new(),
             resume: terms.resume,
             paths,
@@ -197,7 +199,10 @@ impl Live {
 
     async fn on_command(&mut self, command: Option<ViewerCommand>) -> Option<Over> {
         match command {
-            Some(ViewerCommand::Move(to)) => self.input.pointer(to),
+            Some(ViewerCommand::Move(to)) => {
+                self.canvas.lock().cursor.moved_to = None;
+                self.input.pointer(to);
+            }
             Some(ViewerCommand::Input(event)) => self.on_input(event),
             Some(ViewerCommand::ReleaseAll) => self.input.release_all(),
             Some(ViewerCommand::Watching(watching)) => {

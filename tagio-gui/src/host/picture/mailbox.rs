@@ -77,11 +77,15 @@ impl Mailbox {
     }
 
     pub(super) fn acked(&self, viewer: ViewerId, number: UpdateNumber) {
-        self.post(|letters| drop(letters.acked.insert(viewer, number)));
+        self.post(|letters| {
+            letters.acked.insert(viewer, number);
+        });
     }
 
     pub(super) fn watching(&self, viewer: ViewerId, watching: bool) {
-        self.post(|letters| drop(letters.watching.insert(viewer, watching)));
+        self.post(|letters| {
+            letters.watching.insert(viewer, watching);
+        });
     }
 
     pub(super) fn path(&self, viewer: ViewerId, rtt: Duration, news: PathNews) {
