@@ -50,6 +50,7 @@ impl Wine {
         let prefix = PREFIX.lock().unwrap_or_else(PoisonError::into_inner);
         let made = Program::start("wine.sh", &mut script(&[])).wait_exit(PREFIX_LIMIT);
         assert!(made.status.success(), "no Wine prefix: {made:?}");
+        stop();
         Some(Self { exe, _prefix: prefix })
     }
 
@@ -65,9 +66,14 @@ impl Wine {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        // Wine's own services would stay on a display that goes away with the test.
-        let _ = script(&["stop"]).output();
+        stop();
     }
+}
+
+/// Ends everything in the prefix: Wine's own services stay behind, with the size of a display that is gone.
+fn stop() {
+    let stopped = script(&["stop"]).output();
+    assert!(stopped.is_ok_and(|output| output.status.success()), "wine.sh stop failed");
 }
 
 fn script(args: &[&str]) -> Command {
