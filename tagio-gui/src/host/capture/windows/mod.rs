@@ -16,6 +16,6 @@ mod tiles;
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
 /// Opens the screen. Both ways of reading it are polled, so `_wake` is never called.
-pub fn open(_wake: Wake) -> Result<Box<dyn CaptureSource>, CaptureError> {
+pub(super) fn open(_wake: Wake) -> Result<Box<dyn CaptureSource>, CaptureError> {
     Ok(Box::new(source::WindowsSource::open()?))
 }
