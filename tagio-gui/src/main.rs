@@ -7,5 +7,7 @@ use clap::Parser as _;
 use tagio_gui::{cli::Cli, commands};
 
 fn main() -> ExitCode {
+    #[cfg(windows)]
+    tagio_gui::windows_console::attach();
     commands::run(Cli::parse())
 }

@@ -31,6 +31,8 @@ use crate::{
 pub(super) const EVENTS_QUEUE: usize = 256;
 /// Commands that wait for the engine: a burst of key presses; the window keeps what does not fit.
 pub(super) const COMMANDS_QUEUE: usize = 256;
+/// Between two frames of a window that is asked to show its first picture.
+const FRAME: Duration = Duration::from_millis(4);
 /// How long the engine may take to say goodbye once the window is closed.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -132,13 +134,24 @@ async fn drive(
         canvas: outlets.canvas,
         screen: Arc::new(outlets.surface),
     };
+    let canvas = Arc::clone(&outlets.canvas);
     let session = viewer::run(config, commands, outlets);
     tokio::pin!(session);
     let mut stop = Stop::listen()?;
+    let mut awaits_screen = false;
     let ending = loop {
         tokio::select! {
             ending = &mut session => break ending.context("no socket")?,
-            Some(event) = events.recv() => print(event, start),
+            Some(event) = events.recv() => match event {
+                // Decoded; scripts want to know when it is on the screen.
+                ViewerEvent::FirstFrame => awaits_screen = true,
+                other => print(other, start),
+            },
+            () = canvas.shown() => {
+                awaits_screen = false;
+                print(ViewerEvent::FirstFrame, start);
+            }
+            () = tokio::time::sleep(FRAME), if awaits_screen => wake.wake(),
             Ok(()) = status.changed() => {
                 status.mark_unchanged();
                 wake.wake();

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tagio_media::{Framebuffer, Region};
 use tagio_wire::picture::CursorUpdate;
+use tokio::sync::Notify;
 
 use crate::views::session::{CursorLook, CursorState, PictureSource};
 
@@ -18,16 +19,21 @@ pub struct CanvasState {
     pub dirty: Region,
     /// The remote cursor.
     pub cursor: CursorState,
+    /// Frames of the window since there is a picture.
+    frames: u32,
 }
 
 /// The remote screen. Locked for a copy only.
 #[derive(Debug, Default)]
-pub struct Canvas(Mutex<CanvasState>);
+pub struct Canvas {
+    state: Mutex<CanvasState>,
+    shown: Notify,
+}
 
 impl Canvas {
     /// Its contents, locked.
     pub fn lock(&self) -> MutexGuard<'_, CanvasState> {
-        self.0.lock().expect(LOCK)
+        self.state.lock().expect(LOCK)
     }
 
     /// Takes over what changed in `picture`; all of it when its size is another one.
@@ -44,6 +50,22 @@ impl Canvas {
         state.dirty.merge(changed);
     }
 
+    /// The window begins a frame with the picture. When it begins the second one, the first is on the screen.
+    pub fn note_frame(&self) {
+        let mut state = self.lock();
+        if state.picture.size().area() > 0 {
+            state.frames = state.frames.saturating_add(1);
+        }
+        if state.frames == 2 {
+            self.shown.notify_one();
+        }
+    }
+
+    /// Waits until the window shows the picture.
+    pub async fn shown(&self) {
+        self.shown.notified().await;
+    }
+
     /// The host's cursor changed.
     pub fn apply_cursor(&self, update: CursorUpdate) {
         let cursor = &mut self.lock().cursor;
@@ -57,6 +79,7 @@ impl Canvas {
 
 impl PictureSource for Canvas {
     fn with_picture(&self, read: &mut dyn FnMut(&Framebuffer, &Region)) {
+        self.note_frame();
         let mut state = self.lock();
         let dirty = std::mem::take(&mut state.dirty);
         if !dirty.is_empty() {

@@ -13,11 +13,11 @@ use tagio_wire::Rect;
 use super::{
     canvas::Canvas,
     decode::Screen,
-    presenter::{self, PictureCursor, Placement, Presenter},
+    presenter::{self, Placement, Presenter},
 };
 use crate::{
     app::Wake,
-    views::session::{CursorLook, PicturePainter, PixelRect},
+    views::session::{PicturePainter, PixelRect},
 };
 
 const LOCK: &str = "no thread panics while it holds the surface";
@@ -62,6 +62,9 @@ impl Surface {
             scrolled_x: rect.from.x.max(0) as u32,
             scrolled_y: rect.from.y.max(0) as u32,
         });
+        if rect.is_some() {
+            self.canvas.note_frame();
+        }
         let mut child = self.child.lock().expect(LOCK);
         let Some(open) = child.as_mut().filter(|open| open.placement != placement) else { return };
         open.placement = placement;
@@ -69,9 +72,6 @@ impl Surface {
         if let Err(error) = outcome {
             tracing::warn!(%error, "the picture lost its window");
             *child = None;
-        } else {
-            drop(child);
-            self.cursor_changed();
         }
     }
 }
@@ -92,20 +92,7 @@ impl Screen for Surface {
     }
 
     fn cursor_changed(&self) {
-        let look = self.canvas.lock().cursor.look.clone();
-        let mut child = self.child.lock().expect(LOCK);
-        let Some(open) = child.as_mut() else {
-            drop(child);
-            return self.wake.wake();
-        };
-        let cursor = match &look {
-            CursorLook::Unknown => PictureCursor::Window,
-            CursorLook::Hidden => PictureCursor::Hidden,
-            CursorLook::Shape(shape) => PictureCursor::Shape(shape),
-        };
-        if let Err(error) = open.presenter.set_cursor(cursor) {
-            tracing::debug!(%error, "cursor not shown");
-        }
+        self.wake.wake();
     }
 }
 

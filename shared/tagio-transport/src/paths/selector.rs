@@ -28,8 +28,8 @@ pub enum Side {
 }
 
 /// Silence that no live path shows, however short its round trip: longer than a busy machine keeps a
-/// thread waiting.
-const DEAD_AFTER_MIN: Duration = Duration::from_millis(150);
+/// thread waiting, and short enough for the picture to move again within half a second of a cut.
+const DEAD_AFTER_MIN: Duration = Duration::from_millis(250);
 /// A gap between two looks that is longer than this is this machine's own doing, not the path's.
 const OWN_GAP: Duration = Duration::from_millis(120);
 
@@ -211,9 +211,10 @@ mod tests {
         let start = Instant::now();
         assert_eq!(selector.look(start, sample(10, 10)), None);
         assert_eq!(selector.look(start + 50 * MS, sample(12, 10)), None);
-        assert_eq!(selector.look(start + 100 * MS, sample(13, 10)), Some(Action::Ping(1)));
-        assert_eq!(selector.look(start + 150 * MS, sample(14, 10)), None);
-        assert_eq!(selector.look(start + 200 * MS, sample(14, 10)), Some(Action::Close(1)));
+        assert_eq!(selector.look(start + 100 * MS, sample(13, 10)), None);
+        assert_eq!(selector.look(start + 150 * MS, sample(13, 10)), Some(Action::Ping(1)));
+        assert_eq!(selector.look(start + 250 * MS, sample(14, 10)), None);
+        assert_eq!(selector.look(start + 300 * MS, sample(14, 10)), Some(Action::Close(1)));
         assert_eq!(selector.closed(1), Some(Action::Prefer(0)), "back to the relay");
     }
 
@@ -259,9 +260,9 @@ mod tests {
         let start = Instant::now();
         selector.look(start, slow(10, 10));
         selector.look(start + 50 * MS, slow(11, 10));
-        for i in 2..12u32 {
+        for i in 2..14u32 {
             assert_ne!(selector.look(start + 50 * MS * i, slow(12, 10)), Some(Action::Close(1)));
         }
-        assert_eq!(selector.look(start + 710 * MS, slow(12, 10)), Some(Action::Close(1)));
+        assert_eq!(selector.look(start + 700 * MS, slow(12, 10)), Some(Action::Close(1)));
     }
 }

@@ -5,8 +5,7 @@ use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
 #[cfg(any(target_os = "macos", feature = "scrap-capture"))]
 mod scrap;
-#[cfg(any(target_os = "macos", feature = "scrap-capture"))]
-#[path = "windows/tiles.rs"]
+#[cfg(any(windows, target_os = "macos", feature = "scrap-capture"))]
 mod tiles;
 #[cfg(windows)]
 mod windows;

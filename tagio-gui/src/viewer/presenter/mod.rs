@@ -11,7 +11,7 @@ pub mod x11;
 pub use software::is_software_renderer;
 
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::{Rect, picture::CursorShape};
+use tagio_wire::Rect;
 use thiserror::Error;
 
 /// Why the picture cannot be shown this way.
@@ -44,18 +44,8 @@ impl Placement {
     }
 }
 
-/// What the pointer looks like over the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureCursor<'a> {
-    /// Like the window's own.
-    Window,
-    /// Like the host's.
-    Shape(&'a CursorShape),
-    /// Not at all, as the host hides it.
-    Hidden,
-}
-
-/// Shows a picture inside a window. Pointer and keyboard events still reach that window.
+/// Shows a picture inside a window. Pointer and keyboard events reach that window as if
+/// the picture were not there, and its cursor is that window's.
 ///
 /// It ends, and takes what it showed with it, when it is dropped.
 pub trait Presenter: Send {
@@ -64,7 +54,4 @@ pub trait Presenter: Send {
 
     /// Moves, resizes, scrolls, hides or shows the picture.
     fn place(&mut self, placement: Placement, picture: &Framebuffer) -> Result<(), PresentError>;
-
-    /// Changes the pointer over the picture.
-    fn set_cursor(&mut self, cursor: PictureCursor<'_>) -> Result<(), PresentError>;
 }

@@ -8,7 +8,7 @@ use tagio_media::{Framebuffer, Region, capture::CaptureError};
 use tagio_wire::Size;
 use windows::Win32::UI::WindowsAndMessaging::{GetSystemMetrics, SM_CXSCREEN, SM_CYSCREEN};
 
-use super::{surface::Surface, tiles};
+use super::{super::tiles, surface::Surface};
 
 /// How often to look: every look copies and compares the whole screen, so 30 times a second.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(33);

@@ -11,7 +11,6 @@ mod dxgi;
 mod gdi;
 mod source;
 mod surface;
-mod tiles;
 
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 

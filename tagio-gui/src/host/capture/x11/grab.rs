@@ -12,7 +12,8 @@ use x11rb::{
     },
 };
 
-use super::{connect::XScreen, shm::Segment};
+use super::connect::XScreen;
+use crate::x11_shm::Segment;
 
 /// Most bytes that one request fetches: the server fills the next band while this one is being copied, and
 /// both stay in the processor's cache.

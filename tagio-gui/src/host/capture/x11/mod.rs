@@ -8,7 +8,6 @@ mod connect;
 mod cursor;
 mod events;
 mod grab;
-pub(crate) mod shm;
 mod source;
 
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};

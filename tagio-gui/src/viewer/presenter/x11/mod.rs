@@ -2,9 +2,9 @@
 //!
 //! Pixels go by shared memory into a pixmap as large as the view, and from there to the window. The pixmap is
 //! the window's background too, so the server repaints by itself what other windows uncover, and nothing
-//! flashes. The window selects no events: clicks and keys reach the parent, as if it were not there.
+//! flashes. Its input shape is empty: for pointer and keyboard it is not there, so the parent sees no crossing
+//! into it either.
 
-mod cursor;
 mod upload;
 
 use tagio_media::{Framebuffer, Region};
@@ -15,6 +15,8 @@ use x11rb::{
     errors::{ReplyError, ReplyOrIdError},
     protocol::{
         Event,
+        shape,
+        xfixes::ConnectionExt as _,
         xproto::{
             ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux,
             Gcontext, Gravity, Pixmap, Rectangle, Screen, Window, WindowClass,
@@ -23,8 +25,8 @@ use x11rb::{
     rust_connection::RustConnection,
 };
 
-use self::{cursor::Cursors, upload::Uploader};
-use super::{PictureCursor, Placement, PresentError, Presenter};
+use self::upload::Uploader;
+use super::{Placement, PresentError, Presenter};
 
 /// The only depth whose fourth byte means nothing; with 32 bits a compositor would take it for transparency.
 const DEPTH: u8 = 24;
@@ -37,7 +39,6 @@ pub struct X11Presenter {
     /// What the window shows, as large as the view.
     shown: Option<Pixmap>,
     uploader: Uploader,
-    cursors: Cursors,
     placement: Placement,
     /// Size of the picture that is shown.
     picture: Size,
@@ -56,7 +57,6 @@ impl X11Presenter {
         }
         let window = create_window(&conn, &screen, parent).map_err(unavailable)?;
         let gc = create_gc(&conn, window).map_err(unavailable)?;
-        let cursors = Cursors::new(&conn).map_err(unavailable)?;
         let uploader = Uploader::default();
         Ok(Self {
             conn,
@@ -64,7 +64,6 @@ impl X11Presenter {
             gc,
             shown: None,
             uploader,
-            cursors,
             placement: Placement::default(),
             picture: Size::default(),
             uploading: false,
@@ -174,13 +173,6 @@ impl Presenter for X11Presenter {
             false => self.show(old, picture).map_err(lost),
         }
     }
-
-    fn set_cursor(&mut self, cursor: PictureCursor<'_>) -> Result<(), PresentError> {
-        let id = self.cursors.get(&self.conn, self.window, cursor).map_err(lost)?;
-        let aux = ChangeWindowAttributesAux::new().cursor(id);
-        self.conn.change_window_attributes(self.window, &aux).map_err(lost)?;
-        self.conn.flush().map_err(lost)
-    }
 }
 
 /// The child: the screen's own visual whatever the parent's is, and no events.
@@ -194,6 +186,11 @@ fn create_window(conn: &RustConnection, screen: &Screen, parent: Window) -> Resu
     let class = WindowClass::INPUT_OUTPUT;
     debug_assert_ne!(DEPTH, COPY_DEPTH_FROM_PARENT, "a parent with 32 bits must not pass them on");
     conn.create_window(DEPTH, window, parent, 0, 0, 1, 1, 0, class, screen.root_visual, &aux)?.check()?;
+    conn.xfixes_query_version(2, 0)?.reply()?;
+    let nowhere = conn.generate_id()?;
+    conn.xfixes_create_region(nowhere, &[])?;
+    conn.xfixes_set_window_shape_region(window, shape::SK::INPUT, 0, 0, nowhere)?;
+    conn.xfixes_destroy_region(nowhere)?.check()?;
     Ok(window)
 }
 

@@ -13,7 +13,7 @@ use x11rb::{
 };
 
 use super::DEPTH;
-use crate::host::capture::x11::shm::Segment;
+use crate::x11_shm::Segment;
 
 /// Bytes of a `PutImage` request that are not pixels, rounded up.
 const PUT_IMAGE_OVERHEAD: usize = 64;
