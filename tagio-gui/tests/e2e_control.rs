@@ -29,7 +29,10 @@ impl Session {
         let args = [&["--fullscreen"], viewer_args].concat();
         let viewer = lab.viewer(Some(&relay), &host.id(), &args);
         viewer.word("first-frame", LIMIT);
-        lab.viewer_display.screen().focus("TagIO", LIMIT);
+        let screen = lab.viewer_display.screen();
+        screen.focus("TagIO", LIMIT);
+        // Before its window has the full size, a click would land elsewhere.
+        screen.wait_for_picture(&lab.host_display.screen().grab(), LIMIT);
         Self { viewer, _host: host, _relay: relay }
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tagio_testkit::{
     Lab, Program, binaries,
-    lab::{LIMIT, PASSWORD, assert_helpful_failure},
+    lab::{Host, LIMIT, PASSWORD, assert_helpful_failure},
     program::Ended,
 };
 
@@ -70,13 +70,13 @@ fn what_is_no_id_is_wrong_usage() {
 }
 
 #[test]
-fn a_host_without_a_screen_says_so() {
+fn a_viewer_of_a_host_without_a_screen_is_told_so() {
     let Some(lab) = Lab::new() else { return };
     let relay = lab.relay();
     let mut command = lab.host_command(&["--password", PASSWORD, "--relay", &relay.flag()]);
-    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").env("RUST_LOG", "off");
-    let ended = Program::start("host", &mut command).wait_exit(LIMIT);
-    assert_helpful_failure(&ended, &["screen", "display"]);
+    let host = Host::start(command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY"));
+    let ended = lab.screenshot(Some(&relay), &host.id(), PASSWORD).expect_err("no screen");
+    assert_helpful_failure(&ended, &["screen"]);
 }
 
 #[test]

@@ -19,6 +19,9 @@ const RETURN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a picture has to follow without the relay before the session counts as alive.
 const SURVIVAL_TIME: Duration = Duration::from_secs(4);
 
+/// Ten seconds until silence counts as a loss, a minute of trying again, and room.
+const VANISHED_LIMIT: Duration = Duration::from_secs(100);
+
 /// Waits until packets travel this way: from the first frame on, or by a later change.
 #[track_caller]
 fn wait_for_path(viewer: &Program, kind: &str) {
@@ -99,10 +102,10 @@ fn a_host_that_says_goodbye_is_missed_at_once() {
 }
 
 #[test]
-fn a_host_that_vanishes_is_missed_soon() {
+fn a_host_that_vanishes_is_given_up_in_the_end() {
     let Some((lab, mut viewer, mut host)) = watched_host() else { return };
     host.program.kill();
-    let reason = viewer.word("closed", LIMIT);
+    let reason = viewer.word("closed", VANISHED_LIMIT);
     assert!(!reason.is_empty(), "no reason given");
     assert!(viewer.is_running(), "the window stays and says why");
     drop(lab);
