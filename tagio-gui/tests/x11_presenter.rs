@@ -8,14 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tagio_gui::viewer::presenter::{PictureCursor, Placement, PresentError, Presenter, x11::X11Presenter};
+use tagio_gui::viewer::presenter::{Placement, PresentError, Presenter, x11::X11Presenter};
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::{Point, Rect, Size, picture::CursorShape};
+use tagio_wire::{Rect, Size};
 use x11rb::{
     connection::Connection as _,
     protocol::{
         Event,
-        xfixes::ConnectionExt as _,
         xproto::{
             BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, EventMask,
             ImageFormat, Window, WindowClass,

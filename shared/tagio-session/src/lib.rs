@@ -18,6 +18,7 @@ pub mod resume;
 mod secret;
 
 pub use identity::{Exporter, IdentityKey};
+pub use name::sanitised;
 pub use opaque::{SecretTooLong, StoredSecret, StoredSecretError};
 pub use phrase::SafetyPhrase;
 pub use secret::{OneTimeCode, PASSWORD_BYTES_MAX, PasswordError, Secret, check_password, classify};

@@ -4,7 +4,7 @@ use tagio_wire::limits::PEER_NAME_BYTES_MAX;
 
 /// `name` without control characters and without invisible ones that reorder or hide text, cut to
 /// [`PEER_NAME_BYTES_MAX`] between characters.
-pub(crate) fn sanitised(name: &str) -> String {
+pub fn sanitised(name: &str) -> String {
     let mut clean = String::with_capacity(name.len().min(PEER_NAME_BYTES_MAX));
     for c in name.trim().chars().filter(|c| !c.is_control() && !is_deceptive(*c)) {
         if clean.len() + c.len_utf8() > PEER_NAME_BYTES_MAX {

@@ -43,6 +43,10 @@ const STREAM_WINDOW_BYTES: u32 = 2_000_000;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 /// How long a peer may hold an acknowledgement back: short, for a quick failover.
 const ACK_DELAY: Duration = Duration::from_millis(5);
+/// Round trip that is assumed before the first one is measured. The first packet of a call may come to the
+/// relay before the host's end of the leg is bound and be lost; with QUIC's usual third of a second it would
+/// be sent again only after a whole one.
+const INITIAL_RTT: Duration = Duration::from_millis(50);
 /// Connections that knock at once; later ones are turned away until these are let in or not.
 const INCOMING_MAX: usize = 64;
 /// Name in the throw-away certificate; nothing checks it.
@@ -174,6 +178,7 @@ fn transport_config() -> TransportConfig {
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())
         .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .initial_rtt(INITIAL_RTT)
         .max_concurrent_bidi_streams(8u32.into())
         .max_concurrent_uni_streams(64u32.into())
         .congestion_controller_factory(Arc::new(noq::congestion::Bbr3Config::default()));

@@ -88,7 +88,8 @@ pub struct Welcome {
     /// The client sends a [`ClientMessage::Ping`] at least this often, in seconds; silence of three times
     /// that ends its presence.
     pub keepalive_secs: u16,
-    /// Address that clients should use for relay legs when it is not the one they dialled.
+    /// The relay's address as its admin knows it, for people. Clients stay with the one they dialled, which
+    /// works for TCP and UDP alike.
     pub public_addr: Option<SocketAddr>,
 }
 

@@ -131,8 +131,8 @@ pub enum AuthRefusal {
     NoScreen,
 }
 
-/// What a viewer may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a viewer may do, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Permission {
     /// Look only.
     View,

@@ -8,6 +8,9 @@ use tagio_wire::{
 
 use super::status::Ending;
 
+/// Code of the ending when nobody with the ID is online.
+pub(super) const OFFLINE: &str = "offline";
+
 /// An ending that may be tried again.
 pub(super) fn ending(code: &'static str, reason: impl Into<String>, advice: impl Into<String>) -> Ending {
     Ending { code, reason: reason.into(), advice: advice.into(), may_retry: true, key_changed: false }
@@ -33,7 +36,7 @@ pub(super) fn key_changed() -> Ending {
 pub(super) fn call_failed(failure: CallFailure) -> Ending {
     match failure {
         CallFailure::Offline => ending(
-            "offline",
+            OFFLINE,
             "No host with this ID is online.",
             "Check the ID, and that TagIO runs there and says that it is online.",
         ),

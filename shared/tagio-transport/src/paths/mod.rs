@@ -57,6 +57,9 @@ const ROUND_PAUSES: [Duration; 6] = [
     Duration::from_secs(20),
     Duration::from_secs(60),
 ];
+/// Rounds of a peer that come faster than this are ignored: its candidates are addresses of its choice, and
+/// nobody shall make this side send more than a few small packets a second to them.
+const ROUND_GAP: Duration = Duration::from_millis(900);
 /// Direct paths that are being opened at once; leaves room among QUIC's for the one in use.
 const OPENING_MAX: usize = 3;
 /// Events that nobody has fetched yet. The owner's loop fetches them at once; more would be a bug.
@@ -144,6 +147,7 @@ impl Paths {
             peer_token: None,
             opening: BTreeSet::new(),
             round: 0,
+            last_round: None,
             events: events_tx,
             facts: facts_tx,
             punches_tx,
@@ -191,6 +195,7 @@ struct Keeper {
     /// Addresses to which a path is being opened.
     opening: BTreeSet<SocketAddr>,
     round: usize,
+    last_round: Option<Instant>,
     events: mpsc::Sender<PathsEvent>,
     facts: watch::Sender<PathFacts>,
     punches_tx: mpsc::Sender<PunchEvent>,
@@ -362,6 +367,11 @@ impl Keeper {
     }
 
     fn on_peer_candidates(&mut self, peer: Candidates) {
+        let now = Instant::now();
+        if self.last_round.is_some_and(|last| now.saturating_duration_since(last) < ROUND_GAP) {
+            return;
+        }
+        self.last_round = Some(now);
         if self.peer_token != Some(peer.token) {
             if let Some(old) = self.peer_token.replace(peer.token) {
                 self.switch().stop_listening(old);

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -25,7 +26,7 @@ use tagio_wire::{
     session::{EndReason, Permission},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -46,6 +47,8 @@ use visitor::{House, Order};
 /// Visitors at once, strangers at the door included: each costs a handshake, and each viewer a copy of the
 /// screen.
 const VISITORS_MAX: usize = 24;
+/// Viewers at once: each costs a copy of the screen and a share of the encoder.
+const VIEWERS_MAX: usize = 16;
 /// Relay legs at once. A leg that nobody uses goes after a minute.
 const LEGS_MAX: usize = 32;
 /// How often a leg's use is looked at.
@@ -166,6 +169,7 @@ pub async fn run(
         ask: config.ask,
         permission: config.permission,
         observed: None,
+        places: Arc::new(Semaphore::new(VIEWERS_MAX)),
     };
     let mut host = Host {
         house,

@@ -26,7 +26,7 @@ use tagio_wire::{
     },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -50,6 +50,8 @@ const PROOF_DEADLINE: Duration = Duration::from_secs(15);
 const ASK_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a visitor waits for the screen to be opened.
 const SCREEN_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a session outlives its host's screen, as while a display is switched.
+const SCREEN_AWAY: Duration = Duration::from_secs(10);
 /// Messages and input events that were read and wait for the visit's loop, which does nothing slow.
 const READ_QUEUE: usize = 64;
 /// How long after a viewer's own move the pointer's reports are its echoes.
@@ -68,6 +70,17 @@ pub(super) enum Order {
     Vanish,
 }
 
+/// How a visit came to its end.
+#[derive(Clone, Copy, Debug)]
+enum Over {
+    /// By this host.
+    Ended(EndReason),
+    /// By the viewer.
+    Left,
+    /// The connection is lost; the viewer may come back.
+    Lost,
+}
+
 /// What a visit needs of its host.
 #[derive(Clone)]
 pub(super) struct House {
@@ -83,6 +96,8 @@ pub(super) struct House {
     /// The most that a viewer is allowed without asking.
     pub(super) permission: Permission,
     pub(super) observed: Option<std::net::SocketAddr>,
+    /// Places for viewers.
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// Who is in, and how it got in.
@@ -110,20 +125,18 @@ pub(super) async fn receive(house: House, viewer: ViewerId, incoming: Incoming) 
         }
     };
     let key = entry.admission.visitor.key;
-    let outcome = match admit(&house, viewer, &mut control.send, &entry).await {
-        Ok(Admitted { permission, screen }) => {
+    let over = match admit(&house, viewer, &mut control.send, &entry).await {
+        Ok(Admitted { permission, screen, _place }) => {
             let visit = Visit::new(&house, viewer, &connection, &entry, permission, screen);
             visit.run(control).await
         }
         Err(refusal) => {
             send_message(&mut control.send, &HostMessage::Refused(refusal)).await.ok();
             control.send.finish_soon().await;
-            None
+            return connection.close();
         }
     };
-    if let Some(reason) = outcome {
-        tracing::info!(?reason, fingerprint = %key.fingerprint(), "session ended by this host");
-    }
+    tracing::info!(?over, fingerprint = %key.fingerprint(), "session over");
     connection.close();
 }
 
@@ -238,6 +251,8 @@ impl House {
 struct Admitted {
     permission: Permission,
     screen: Size,
+    /// Kept for as long as the visit lasts.
+    _place: OwnedSemaphorePermit,
 }
 
 /// Asks the host's user where that is wanted, and waits for the screen.
@@ -247,18 +262,20 @@ async fn admit(
     send: &mut SendStream,
     entry: &Entry,
 ) -> Result<Admitted, AuthRefusal> {
+    let place = Arc::clone(&house.places).try_acquire_owned().map_err(|_| AuthRefusal::Full)?;
     let visitor = &entry.admission.visitor;
     let most = if visitor.view_only { Permission::View } else { entry.permission };
     let permission = if house.ask && entry.kind == Some(SecretKind::Code) {
         send_message(send, &HostMessage::Asking).await.map_err(|_| AuthRefusal::Declined)?;
-        ask(house, viewer, entry).await.ok_or(AuthRefusal::Declined)?
+        // Nobody gets more by being asked about than was wanted or is allowed at all.
+        ask(house, viewer, entry).await.ok_or(AuthRefusal::Declined)?.min(most)
     } else {
         most
     };
     let mut screen = house.picture.screen();
     let opened = timeout(SCREEN_DEADLINE, screen.wait_for(|state| *state != ScreenState::Opening)).await;
     match opened.ok().and_then(Result::ok).map(|state| state.clone()) {
-        Some(ScreenState::Ready(screen)) => Ok(Admitted { permission, screen }),
+        Some(ScreenState::Ready(screen)) => Ok(Admitted { permission, screen, _place: place }),
         _ => Err(AuthRefusal::NoScreen),
     }
 }
@@ -295,6 +312,8 @@ struct Visit<'a> {
     held: HostInput,
     ticket: Issued,
     last_move: LastMove,
+    /// Since when the screen is away.
+    away_since: Option<Instant>,
 }
 
 /// When a viewer last moved the pointer. While it does, the host's reports of where the pointer is are
@@ -342,11 +361,11 @@ impl<'a> Visit<'a> {
             held: HostInput::new(permission, screen),
             ticket,
             last_move: LastMove::long_ago(),
+            away_since: None,
         }
     }
 
-    /// Returns why this host ended it, if it did.
-    async fn run(mut self, control: Control) -> Option<EndReason> {
+    async fn run(mut self, control: Control) -> Over {
         let Control { mut send, recv } = control;
         let terms = Terms {
             permission: self.permission,
@@ -355,7 +374,7 @@ impl<'a> Visit<'a> {
             resume: self.ticket.token,
         };
         if send_message(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
-            return None;
+            return Over::Lost;
         }
         let mut streams = JoinSet::new();
         self.open_streams(&mut streams);
@@ -363,22 +382,22 @@ impl<'a> Visit<'a> {
         let paths =
             Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
         self.announce(orders_tx, paths.facts().kind).await;
-        let ended = self.attend(&mut send, recv, &mut streams, orders, paths).await;
+        let over = self.attend(&mut send, recv, &mut streams, orders, paths).await;
         self.house.picture.leave(self.viewer);
         self.release_all();
         {
             let tickets = &mut self.house.gate.lock().tickets;
-            match ended {
-                Some(_) => tickets.revoke(self.ticket.id),
-                None => tickets.session_lost(self.ticket.id, Instant::now()),
+            match over {
+                Over::Ended(_) | Over::Left => tickets.revoke(self.ticket.id),
+                Over::Lost => tickets.session_lost(self.ticket.id, Instant::now()),
             }
         }
-        if let Some(reason) = ended {
+        if let Over::Ended(reason) = over {
             send_message(&mut send, &HostMessage::Ended(reason)).await.ok();
             send.finish_soon().await;
         }
         self.house.notes.send(Note::Left(self.viewer)).await.ok();
-        ended
+        over
     }
 
     async fn announce(&self, orders: mpsc::Sender<Order>, path: PathKind) {
@@ -412,7 +431,7 @@ impl<'a> Visit<'a> {
         streams: &mut JoinSet<()>,
         mut orders: mpsc::Receiver<Order>,
         mut paths: Paths,
-    ) -> Option<EndReason> {
+    ) -> Over {
         let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
         let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
         streams.spawn(read_messages(recv, messages_tx));
@@ -421,104 +440,140 @@ impl<'a> Visit<'a> {
         let mut measure = interval(MEASURE_EVERY);
         measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let over = tokio::select! {
                 biased;
-                _ = self.connection.closed() => return None,
-                order = orders.recv() => match order {
-                    Some(Order::End(reason)) => return Some(reason),
-                    Some(Order::Vanish) => return None,
-                    Some(Order::Permit(permission)) => {
-                        self.permit(permission);
-                        send_message(send, &HostMessage::Permission(permission)).await.ok()?;
-                    }
-                    None => return Some(EndReason::HostStops),
-                },
+                _ = self.connection.closed() => Err(Over::Lost),
+                order = orders.recv() => self.on_order(order, send).await,
                 input = inputs.recv() => match input {
-                    Some(Ok(event)) => {
-                        if matches!(event, InputEvent::Pointer(_) | InputEvent::Button { .. }) {
-                            self.last_move.note();
-                        }
-                        let events = self.held.handle_event(event);
-                        self.inject(events)?;
-                    }
-                    Some(Err(())) => return Some(EndReason::Protocol),
-                    None => return None,
+                    Some(Ok(event)) => self.on_input(event),
+                    Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
+                    None => Err(Over::Lost),
                 },
-                datagram = self.connection.read_datagram() => {
-                    if let Ok(pointer) = decode::<PointerMove>(&datagram.ok()?) {
-                        self.last_move.note();
-                        let events = self.held.handle_move(pointer);
-                        self.inject(events)?;
-                    }
-                }
+                datagram = self.connection.read_datagram() => match datagram {
+                    Ok(bytes) => decode(&bytes).map_or(Ok(()), |pointer| self.on_move(pointer)),
+                    Err(_) => Err(Over::Lost),
+                },
                 message = messages.recv() => match message {
-                    Some(Ok(message)) => {
-                        if !self.on_message(message, send, &paths).await {
-                            return None;
-                        }
-                    }
-                    Some(Err(())) => return Some(EndReason::Protocol),
-                    None => return None,
+                    Some(Ok(message)) => self.on_message(message, send, &paths).await,
+                    Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
+                    None => Err(Over::Lost),
                 },
-                event = paths.event() => match event {
-                    Some(PathsEvent::Changed(kind)) => {
-                        self.house.picture.path(self.viewer, paths.facts().rtt, PathNews::Changed);
-                        self.house.notes.send(Note::Path(self.viewer, kind)).await.ok();
-                    }
-                    Some(PathsEvent::SendCandidates(_) | PathsEvent::RelayLost) => {}
-                    None => return None,
-                },
-                _ = measure.tick() => {
-                    self.house.picture.path(self.viewer, paths.facts().rtt, PathNews::Measured);
+                event = paths.event() => self.on_path(event, paths.facts().rtt).await,
+                _ = measure.tick() => self.measure(paths.facts().rtt),
+                Ok(()) = screen.changed() => {
+                    self.on_screen(&screen.borrow_and_update());
+                    Ok(())
                 }
-                changed = screen.changed() => {
-                    changed.ok()?;
-                    if let ScreenState::Ready(size) = *screen.borrow_and_update() {
-                        self.held.set_screen(size);
-                    }
-                }
+            };
+            if let Err(over) = over {
+                return over;
             }
         }
     }
 
-    /// Returns whether the viewer stays.
-    async fn on_message(&self, message: ViewerMessage, send: &mut SendStream, paths: &Paths) -> bool {
+    fn measure(&self, rtt: Duration) -> Result<(), Over> {
+        self.house.picture.path(self.viewer, rtt, PathNews::Measured);
+        if self.away_since.is_some_and(|since| since.elapsed() > SCREEN_AWAY) {
+            return Err(Over::Ended(EndReason::ScreenLost));
+        }
+        Ok(())
+    }
+
+    fn on_screen(&mut self, state: &ScreenState) {
+        match state {
+            ScreenState::Ready(size) => {
+                self.away_since = None;
+                self.held.set_screen(*size);
+            }
+            ScreenState::Opening | ScreenState::Unavailable(_) => {
+                self.away_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    async fn on_order(&mut self, order: Option<Order>, send: &mut SendStream) -> Result<(), Over> {
+        match order {
+            Some(Order::Permit(permission)) => {
+                self.permit(permission);
+                let told = send_message(send, &HostMessage::Permission(permission)).await;
+                told.map_err(|_| Over::Lost)
+            }
+            Some(Order::End(reason)) => Err(Over::Ended(reason)),
+            Some(Order::Vanish) => Err(Over::Lost),
+            None => Err(Over::Ended(EndReason::HostStops)),
+        }
+    }
+
+    async fn on_path(&self, event: Option<PathsEvent>, rtt: Duration) -> Result<(), Over> {
+        match event {
+            Some(PathsEvent::Changed(kind)) => {
+                self.house.picture.path(self.viewer, rtt, PathNews::Changed);
+                self.house.notes.send(Note::Path(self.viewer, kind)).await.ok();
+                Ok(())
+            }
+            // The viewer's business.
+            Some(PathsEvent::SendCandidates(_) | PathsEvent::RelayLost) => Ok(()),
+            None => Err(Over::Lost),
+        }
+    }
+
+    async fn on_message(
+        &self,
+        message: ViewerMessage,
+        send: &mut SendStream,
+        paths: &Paths,
+    ) -> Result<(), Over> {
         match message {
             ViewerMessage::Ack(number) => self.house.picture.acked(self.viewer, number),
             ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
             ViewerMessage::Candidates(candidates) => {
                 paths.punch(candidates);
                 let own = HostMessage::Candidates(paths.own_candidates());
-                return send_message(send, &own).await.is_ok();
+                return send_message(send, &own).await.map_err(|_| Over::Lost);
             }
-            ViewerMessage::Leave => return false,
+            ViewerMessage::Leave => return Err(Over::Left),
             // A proof when none is due proves nothing.
             ViewerMessage::Auth(_) => {}
         }
-        true
+        Ok(())
     }
 
-    /// `None` when the system takes no more input: the session ends, and with it every held key.
-    fn inject(&self, events: Vec<InputEvent>) -> Option<()> {
+    fn on_move(&mut self, pointer: PointerMove) -> Result<(), Over> {
+        self.last_move.note();
+        let events = self.held.handle_move(pointer);
+        self.inject(events)
+    }
+
+    fn on_input(&mut self, event: InputEvent) -> Result<(), Over> {
+        if matches!(event, InputEvent::Pointer(_) | InputEvent::Button { .. }) {
+            self.last_move.note();
+        }
+        let events = self.held.handle_event(event);
+        self.inject(events)
+    }
+
+    /// An error when the system takes no more input: the session ends, and with it every held key.
+    fn inject(&self, events: Vec<InputEvent>) -> Result<(), Over> {
         for event in events {
             if let Err(error) = self.house.hands.inject(event) {
                 tracing::error!(%error, "input not injected");
-                return None;
+                return Err(Over::Ended(EndReason::ScreenLost));
             }
         }
-        Some(())
+        Ok(())
     }
 
     fn permit(&mut self, permission: Permission) {
         self.permission = permission;
         self.house.gate.lock().tickets.set_permission(self.ticket.id, permission);
         let released = self.held.set_permission(permission);
-        self.inject(released);
+        // What cannot be let go is with a screen that is gone.
+        self.inject(released).ok();
     }
 
     fn release_all(&mut self) {
         let released = self.held.release_all();
-        self.inject(released);
+        self.inject(released).ok();
     }
 }
 

@@ -34,6 +34,9 @@ use reach::{Failure, Reached};
 
 /// How long a lost session is tried to be brought back.
 const RECONNECT_FOR: Duration = Duration::from_secs(60);
+/// How long the relay may say that the host is offline before that is believed: it is back from a restart of
+/// the relay by then.
+const OFFLINE_FOR: Duration = Duration::from_secs(12);
 /// Pause between tries to bring it back.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(700);
 
@@ -257,8 +260,9 @@ impl Viewer {
 
     /// The host let this viewer in.
     async fn start(&mut self, reached: Reached) -> Step {
-        self.pin(reached.host_key, &reached.terms.host_name);
-        self.status.host_name.clone_from(&reached.terms.host_name);
+        let host_name = tagio_session::sanitised(&reached.terms.host_name);
+        self.pin(reached.host_key, &host_name);
+        self.status.host_name = host_name;
         self.status.fingerprint = Some(reached.host_key.fingerprint());
         self.status.phrase = Some(reached.phrase.to_string());
         self.status.permission = reached.terms.permission;
@@ -320,7 +324,11 @@ impl Viewer {
             };
             match failure {
                 Failure::Refused(refusal) => return Step::End(sentences::refused(refusal)),
-                Failure::Ending(ending) if since.elapsed() >= RECONNECT_FOR || ending.key_changed => {
+                Failure::Ending(ending)
+                    if ending.key_changed
+                        || since.elapsed() >= RECONNECT_FOR
+                        || (ending.code == sentences::OFFLINE && since.elapsed() >= OFFLINE_FOR) =>
+                {
                     return Step::End(ending);
                 }
                 Failure::Ending(ending) => {
