@@ -22,6 +22,15 @@ gui() {
   "$programs/tagio-gui" "$@" --relay "$relay" --data-dir "$work/$data_dir"
 }
 
+# The viewer's window and the remote screen, pixel by pixel. A blinking text cursor and the pointer may differ.
+shows_remote_desktop() {
+  local differing
+  import -display "$host_display" -window root "$work/host.png"
+  import -display "$viewer_display" -window "$window" "$work/viewer.png"
+  differing=$(compare -metric AE "$work/host.png" "$work/viewer.png" null: 2>&1) || true
+  [[ $differing =~ ^[0-9]+$ ]] && [ "$differing" -lt 1500 ]
+}
+
 has_letter() {
   [ "$(cat "$work/letter.txt")" = "$letter" ]
 }
@@ -45,13 +54,12 @@ show_viewer() {
   DISPLAY=$viewer_display LIBGL_ALWAYS_SOFTWARE=1 start viewer gui viewer client "$id" --password "$password"
   await viewer first-frame 30
   echo "first picture after $answer ms"
+  window=$(find_window "$viewer_display" TagIO) || fail "the viewer has no window called TagIO"
 }
 
 # Keys on the viewer's display only: they reach the editor through TagIO or not at all.
 write_letter() {
   export DISPLAY=$viewer_display
-  local window
-  window=$(find_window "$viewer_display" TagIO) || fail "the viewer has no window called TagIO"
   xdotool windowactivate --sync "$window"
   xdotool type --delay 25 "$letter"
   xdotool key ctrl+s
@@ -59,7 +67,7 @@ write_letter() {
 }
 
 run_without_display() {
-  need import mousepad xterm
+  need import compare mousepad xterm
   show_remote_desktop
   start_relay "$programs"
   DISPLAY=$host_display start host gui host server --password "$password"
@@ -68,6 +76,7 @@ run_without_display() {
   echo "the host has ID $id"
   show_viewer
   write_letter
+  wait_for 15 "the same picture in the viewer as on the remote screen" shows_remote_desktop
   import -display "$viewer_display" -window root demo.png
   echo "the letter arrived; the viewer's screen is in demo.png"
 }
