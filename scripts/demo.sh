@@ -16,10 +16,11 @@ build() {
   cargo build --release --locked -p tagio-gui -p tagio_relay_server
 }
 
+# For `start`: in the background, where the program takes the shell's place and gets its signals.
 gui() {
   local data_dir=$1
   shift
-  "$programs/tagio-gui" "$@" --relay "$relay" --data-dir "$work/$data_dir"
+  exec "$programs/tagio-gui" "$@" --relay "$relay" --data-dir "$work/$data_dir"
 }
 
 # The viewer's window and the remote screen, pixel by pixel. A blinking text cursor and the pointer may differ.
