@@ -5,7 +5,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' Makefile | expand -t 20
 
 demo: ## Relay, host and viewer on this machine; without a display it leaves demo.png
-	@scripts/demo.sh
+	@scripts/setup.sh && scripts/demo.sh
 
 test: ## All that CI runs
 	@scripts/test.sh

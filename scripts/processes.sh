@@ -40,6 +40,8 @@ is_gone() {
 start() {
   local name=$1
   shift
+  # Here, not in the child: nobody shall take the words of an earlier process of this name for its own.
+  : >"$work/$name.out"
   "$@" >"$work/$name.out" 2>"$work/$name.err" &
   last=$!
   started+=("$last")

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn an_id_may_have_spaces_and_common_flags_stand_anywhere() {
-        let cli = Cli::try_parse_from(["tagio-gui", "client", "123 456 789", "--relay", "r:1", "-vv"]).unwrap();
+        let cli =
+            Cli::try_parse_from(["tagio-gui", "client", "123 456 789", "--relay", "r:1", "-vv"]).unwrap();
         assert_eq!(cli.common.verbose, 2);
         assert_eq!(cli.common.relay.unwrap().to_string(), "r:1");
         let Some(Command::Client(client)) = cli.command else { panic!("client") };

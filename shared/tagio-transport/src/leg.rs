@@ -79,8 +79,7 @@ impl RelayLeg {
     ) -> Result<Self, LegError> {
         let (heard_tx, mut heard) = mpsc::channel(8);
         let (addr, received) = switch.add_leg(relay, grant.channel, heard_tx);
-        let mut leg =
-            Self { grant, relay, addr, observed: None, received, switch, _tasks: JoinSet::new() };
+        let mut leg = Self { grant, relay, addr, observed: None, received, switch, _tasks: JoinSet::new() };
         let by_udp = bind_udp(&leg.switch, relay, grant, &mut heard);
         let by_tcp = async {
             sleep(UDP_HEAD_START).await;

@@ -41,6 +41,7 @@ pub(super) fn run(base: Base) -> anyhow::Result<()> {
         password,
         ask: settings.ask,
         permission: if settings.control { Permission::Control } else { Permission::View },
+        permission_max: Permission::Control,
         name: settings.name.clone(),
         identity: base.identity.clone(),
         data_dir: base.data_dir.clone(),
@@ -53,9 +54,7 @@ pub(super) fn run(base: Base) -> anyhow::Result<()> {
     let parts = HomeParts {
         host: HostHandle { status, commands, wake },
         connect: Box::new(move |request| sessions.open(&request)),
-        seal_password: Arc::new(|text| {
-            Ok(StoredSecret::create(&check_password(text)?)?.to_bytes().to_vec())
-        }),
+        seal_password: Arc::new(|text| Ok(StoredSecret::create(&check_password(text)?)?.to_bytes().to_vec())),
         data_dir: base.data_dir,
     };
     app::run_home(parts).map_err(|error| anyhow::anyhow!("no window: {error}"))?;

@@ -37,12 +37,14 @@ pub(super) fn run(base: Base, args: ServerArgs) -> anyhow::Result<()> {
     };
     // Somebody who gives only an address to wait at wants no relay to know of it.
     let wants_relay = args.listen.is_none() || base.common.relay.is_some();
+    let permission = if args.view_only { Permission::View } else { Permission::Control };
     let config = HostConfig {
         relay: wants_relay.then(|| base.registration()).transpose()?,
         listen: args.listen,
         password,
         ask: args.accept == Accept::Ask,
-        permission: if args.view_only { Permission::View } else { Permission::Control },
+        permission,
+        permission_max: permission,
         name: base.settings.name.clone(),
         identity: base.identity,
         data_dir: base.data_dir,

@@ -24,9 +24,7 @@ pub(super) fn run(base: Base, args: &StatusArgs) -> anyhow::Result<()> {
                 }
                 RelayEvent::Status { online } => return Ok(online),
                 RelayEvent::Offline { error, .. } => return Err(error.into()),
-                RelayEvent::Incoming { .. }
-                | RelayEvent::Ringing { .. }
-                | RelayEvent::CallFailed { .. } => {}
+                RelayEvent::Incoming { .. } | RelayEvent::Ringing { .. } | RelayEvent::CallFailed { .. } => {}
             }
         }
     };

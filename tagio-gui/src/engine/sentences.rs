@@ -75,11 +75,9 @@ pub(super) fn refused(refusal: AuthRefusal) -> Ending {
             "Too many wrong codes or passwords.",
             format!("Wait {secs} seconds and try again."),
         ),
-        AuthRefusal::Declined => ending(
-            "declined",
-            "The host’s user did not let you in.",
-            "Talk to them and try again.",
-        ),
+        AuthRefusal::Declined => {
+            ending("declined", "The host’s user did not let you in.", "Talk to them and try again.")
+        }
         AuthRefusal::ResumeExpired => ending(
             "expired",
             "The session was away for too long.",
@@ -108,26 +106,20 @@ pub(super) fn refused(refusal: AuthRefusal) -> Ending {
 
 pub(super) fn ended(reason: EndReason) -> Ending {
     match reason {
-        EndReason::ByHost => ending(
-            "ended-by-host",
-            "The host’s user ended the session.",
-            "Talk to them and connect again.",
-        ),
-        EndReason::HostStops => ending(
-            "host-stopped",
-            "TagIO was closed on the host.",
-            "Connect again once it runs there.",
-        ),
+        EndReason::ByHost => {
+            ending("ended-by-host", "The host’s user ended the session.", "Talk to them and connect again.")
+        }
+        EndReason::HostStops => {
+            ending("host-stopped", "TagIO was closed on the host.", "Connect again once it runs there.")
+        }
         EndReason::ScreenLost => ending(
             "screen-lost",
             "The host’s screen went away.",
             "Connect again once somebody is logged in there.",
         ),
-        EndReason::Protocol => ending(
-            "protocol",
-            "The host did not understand this program.",
-            "Update the older of the two.",
-        ),
+        EndReason::Protocol => {
+            ending("protocol", "The host did not understand this program.", "Update the older of the two.")
+        }
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) fn host_candidates(bound: &[SocketAddr]) -> Vec<SocketAddr> {
             found.push(*socket);
             continue;
         }
-        let family = interfaces.iter().map(if_addrs::Interface::ip).filter(|ip| ip.is_ipv4() == socket.is_ipv4());
+        let family =
+            interfaces.iter().map(if_addrs::Interface::ip).filter(|ip| ip.is_ipv4() == socket.is_ipv4());
         found.extend(family.map(|ip| SocketAddr::new(ip, socket.port())));
     }
     found.retain(|addr| is_usable(*addr));

@@ -35,8 +35,8 @@ use crate::{
 };
 
 pub(crate) use candidates::host_candidates;
-pub use selector::{PathKind, Side};
 use selector::{Action, Sample, Selector};
+pub use selector::{PathKind, Side};
 
 /// How often the active path's counters are looked at: a third of the shortest silence that matters.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -345,11 +345,8 @@ impl Keeper {
         let Some((id, kind)) = self.selector.active() else { return };
         let Some(path) = self.connection.quic.path(id) else { return };
         let stats = path.stats();
-        let sample = Sample {
-            sent: stats.udp_tx.datagrams,
-            received: stats.udp_rx.datagrams,
-            rtt: stats.rtt,
-        };
+        let sample =
+            Sample { sent: stats.udp_tx.datagrams, received: stats.udp_rx.datagrams, rtt: stats.rtt };
         let action = self.selector.look(now, sample);
         self.act(action);
         let silence = self.selector.silence(now);

@@ -238,7 +238,8 @@ mod tests {
         selector.established(0, PathKind::Direct);
         let start = Instant::now();
         selector.look(start, sample(1, 1));
-        let acted = (1..100u32).filter_map(|i| selector.look(start + 50 * MS * i, sample(u64::from(i) + 1, 1)));
+        let acted =
+            (1..100u32).filter_map(|i| selector.look(start + 50 * MS * i, sample(u64::from(i) + 1, 1)));
         assert!(acted.into_iter().all(|action| action == Action::Ping(0)));
     }
 

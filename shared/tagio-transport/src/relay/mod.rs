@@ -207,8 +207,7 @@ async fn register(
     config.key = Some(opened.relay_key);
     *came_in = true;
     let keepalive = Duration::from_secs(u64::from(opened.welcome.keepalive_secs.max(1)));
-    let online =
-        RelayEvent::Online { welcome: opened.welcome, relay_key: opened.relay_key, relay };
+    let online = RelayEvent::Online { welcome: opened.welcome, relay_key: opened.relay_key, relay };
     if events.send(online).await.is_err() {
         return Ok(None);
     }

@@ -42,7 +42,10 @@ pub(crate) enum PunchEvent {
 /// What carries a leg's packets.
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
-    Udp { relay: SocketAddr, channel: Channel },
+    Udp {
+        relay: SocketAddr,
+        channel: Channel,
+    },
     /// Bounded in packets; when it is full, the packet is dropped: QUIC sends it again.
     Tcp(mpsc::Sender<Vec<u8>>),
 }

@@ -86,9 +86,10 @@ impl Udp {
         let to = self.outside(transmit.destination);
         let Some(state) = &self.offload else {
             let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-            return transmit.contents.chunks(segment).try_for_each(|packet| {
-                self.io.try_send_to(packet, to).map(drop)
-            });
+            return transmit
+                .contents
+                .chunks(segment)
+                .try_for_each(|packet| self.io.try_send_to(packet, to).map(drop));
         };
         let src_ip = transmit.src_ip.map(|ip| self.outside(SocketAddr::new(ip, 0)).ip());
         let transmit = Transmit { destination: to, src_ip, ..transmit.clone() };
@@ -121,8 +122,7 @@ impl Udp {
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            let received =
-                self.io.try_io(Interest::READABLE, || state.recv((&self.io).into(), bufs, metas));
+            let received = self.io.try_io(Interest::READABLE, || state.recv((&self.io).into(), bufs, metas));
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return Poll::Ready(other),

@@ -76,9 +76,7 @@ impl State {
     ) -> Result<(Attempt, Arc<StoredSecret>), (AuthRefusal, Option<RotateCode>)> {
         let stored = match kind {
             SecretKind::Password => self.password.clone().ok_or((AuthRefusal::NoSuchSecret, None))?,
-            SecretKind::Code => {
-                self.code.clone().ok_or((AuthRefusal::TooMany(CODE_PREPARES_SECS), None))?
-            }
+            SecretKind::Code => self.code.clone().ok_or((AuthRefusal::TooMany(CODE_PREPARES_SECS), None))?,
         };
         match self.guard.begin(viewer, kind, now) {
             Ok((attempt, None)) => Ok((attempt, stored)),

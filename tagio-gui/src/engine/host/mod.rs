@@ -3,8 +3,10 @@
 //! [`run`] is one task that owns all of its state. Each visitor is a task below it that reports by
 //! [`Note`]s; nobody else changes the book.
 
+mod door;
 mod gate;
-mod visitor;
+mod streams;
+mod visit;
 
 use std::{
     collections::BTreeMap,
@@ -41,8 +43,9 @@ use crate::{
         picture::{OpenScreen, Picture, ScreenState},
     },
 };
+use door::House;
 use gate::{Gate, make_code};
-use visitor::{House, Order};
+use visit::Order;
 
 /// Visitors at once, strangers at the door included: each costs a handshake, and each viewer a copy of the
 /// screen.
@@ -73,8 +76,10 @@ pub struct HostConfig {
     pub password: Option<StoredSecret>,
     /// Whether the user is asked about viewers that show the one-time code.
     pub ask: bool,
-    /// The most that a viewer is allowed without asking.
+    /// What a viewer is allowed without asking.
     pub permission: Permission,
+    /// The most that a viewer is allowed, whoever is asked.
+    pub permission_max: Permission,
     /// Folder of settings and known peers.
     pub data_dir: PathBuf,
 }
@@ -102,9 +107,18 @@ pub enum HostEvent {
 
 /// What a visitor reports.
 enum Note {
-    Asking { asking: AskingViewer, key: PublicKey, answer: oneshot::Sender<Option<Permission>> },
+    Asking {
+        asking: AskingViewer,
+        key: PublicKey,
+        answer: oneshot::Sender<Option<Permission>>,
+    },
     Asked(ViewerId),
-    Joined { viewer: ConnectedViewer, key: PublicKey, ticket: TicketId, orders: mpsc::Sender<Order> },
+    Joined {
+        viewer: ConnectedViewer,
+        key: PublicKey,
+        ticket: TicketId,
+        orders: mpsc::Sender<Order>,
+    },
     /// A viewer came back with this ticket; the connection that it was lost on is a ghost.
     Resumed(TicketId),
     Path(ViewerId, PathKind),
@@ -168,6 +182,7 @@ pub async fn run(
         notes: notes_tx,
         ask: config.ask,
         permission: config.permission,
+        permission_max: config.permission_max,
         observed: None,
         places: Arc::new(Semaphore::new(VIEWERS_MAX)),
     };
@@ -321,7 +336,7 @@ impl Host {
         }
         self.next_viewer += 1;
         let viewer = ViewerId(self.next_viewer);
-        self.visits.spawn(visitor::receive(self.house.clone(), viewer, incoming));
+        self.visits.spawn(door::receive(self.house.clone(), viewer, incoming));
     }
 
     fn on_note(&mut self, note: Note) {

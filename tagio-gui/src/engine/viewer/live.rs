@@ -93,11 +93,8 @@ impl Live {
         let mut streams = JoinSet::new();
         let (messages_tx, messages) = mpsc::channel(READ_QUEUE);
         streams.spawn(read_messages(recv, messages_tx));
-        let pictures = Pictures {
-            updates,
-            canvas: Arc::clone(&outlets.canvas),
-            screen: Arc::clone(&outlets.screen),
-        };
+        let pictures =
+            Pictures { updates, canvas: Arc::clone(&outlets.canvas), screen: Arc::clone(&outlets.screen) };
         streams.spawn(accept_streams(connection.clone(), pictures));
         let observed = leg.as_ref().and_then(RelayLeg::observed);
         let paths = Paths::spawn(&connection, endpoint, Side::Viewer, observed);

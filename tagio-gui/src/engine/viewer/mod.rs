@@ -150,10 +150,7 @@ pub async fn run(
 }
 
 /// Works, unless the user leaves meanwhile.
-async fn unless_left(
-    work: impl Future<Output = Step>,
-    commands: &mut mpsc::Receiver<ViewerCommand>,
-) -> Step {
+async fn unless_left(work: impl Future<Output = Step>, commands: &mut mpsc::Receiver<ViewerCommand>) -> Step {
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -281,8 +278,7 @@ impl Viewer {
 
     /// Remembers the key that this host proved.
     fn pin(&self, key: PublicKey, name: &str) {
-        let (dir, target, name) =
-            (self.config.data_dir.clone(), self.config.target.clone(), name.to_owned());
+        let (dir, target, name) = (self.config.data_dir.clone(), self.config.target.clone(), name.to_owned());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         // On a thread of its own: a slow disk must not hold packets up.
         tokio::task::spawn_blocking(move || {

@@ -7,8 +7,7 @@ use tagio_session::{
     handshake::{Credential, HandshakeError, Verified, ViewerHandshake, ViewerIntent, ViewerStep},
 };
 use tagio_transport::{
-    ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError,
-    relay::RelayEvent,
+    ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError, relay::RelayEvent,
 };
 use tagio_wire::{
     PeerId, PublicKey,
@@ -113,8 +112,7 @@ impl Viewer {
         self.progress(ConnectStep::Proving);
         let (mut send, mut recv) = connection.open_bi().await.map_err(|lost| sentences::lost(&lost))?;
         send.set_priority(CONTROL_PRIORITY);
-        let verified =
-            self.prove(&connection, &mut send, &mut recv, host_key, credential).await?;
+        let verified = self.prove(&connection, &mut send, &mut recv, host_key, credential).await?;
         let terms = self.verdict(&mut recv).await?;
         let Verified { host_key, phrase, .. } = verified;
         Ok(Reached { connection, leg, send, recv, host_key, phrase, terms })
@@ -179,8 +177,9 @@ impl Viewer {
         send.write_frame(&frame).await?;
         loop {
             let answer = timeout(ANSWER_DEADLINE, recv.read_frame(CONTROL_FRAME_BYTES_MAX)).await;
-            let frame =
-                answer.map_err(|_| sentences::unreachable(&ConnectError::TimedOut)).map_err(Failure::from)??;
+            let frame = answer
+                .map_err(|_| sentences::unreachable(&ConnectError::TimedOut))
+                .map_err(Failure::from)??;
             // The proof stretches the secret, which takes the processor tens of milliseconds.
             let step = tokio::task::spawn_blocking(move || handshake.handle_frame(&frame)).await;
             match step.map_err(|_| no_host())?? {

@@ -14,8 +14,7 @@ use x11rb::{
     connection::Connection as _,
     errors::{ReplyError, ReplyOrIdError},
     protocol::{
-        Event,
-        shape,
+        Event, shape,
         xfixes::ConnectionExt as _,
         xproto::{
             ChangeWindowAttributesAux, ConfigureWindowAux, ConnectionExt as _, CreateGCAux, CreateWindowAux,

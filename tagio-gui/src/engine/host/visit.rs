@@ -1,0 +1,318 @@
+//! A visit: one viewer's session on the host, until the release of the last key that it held.
+
+use std::time::{Duration, Instant};
+
+use tagio_session::{SafetyPhrase, input::HostInput, resume::Issued};
+use tagio_transport::{Connection, PathKind, Paths, PathsEvent, RecvStream, SendStream, Side};
+use tagio_wire::{
+    PublicKey, Size, decode,
+    input::{InputEvent, PointerMove},
+    session::{EndReason, HostMessage, Permission, Terms, ViewerMessage},
+};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    Note,
+    door::{Control, Entry, House},
+    streams::{LastMove, read_inputs, read_messages, send_cursor, send_picture},
+};
+use crate::{
+    engine::{
+        send_message,
+        status::{ConnectedViewer, ViewerId},
+    },
+    host::picture::{Audience, CURSORS_QUEUE, PathNews, ScreenState, UPDATES_QUEUE},
+};
+
+/// How long a session outlives its host's screen, as while a display is switched.
+const SCREEN_AWAY: Duration = Duration::from_secs(10);
+/// Messages and input events that were read and wait for the visit's loop, which does nothing slow.
+const READ_QUEUE: usize = 64;
+/// How often the pacer hears the round trip of the path.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// Orders of the host's user.
+const ORDERS_QUEUE: usize = 8;
+
+/// What the host's user wants of a connected viewer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Permit(Permission),
+    End(EndReason),
+    /// The viewer is back over a new connection; this one is a ghost.
+    Vanish,
+}
+
+/// How a visit came to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Over {
+    /// By this host.
+    Ended(EndReason),
+    /// By the viewer.
+    Left,
+    /// The connection is lost; the viewer may come back.
+    Lost,
+}
+
+/// A visit that was admitted.
+pub(super) struct Visit<'a> {
+    house: &'a House,
+    viewer: ViewerId,
+    connection: &'a Connection,
+    key: PublicKey,
+    name: String,
+    phrase: SafetyPhrase,
+    permission: Permission,
+    screen: Size,
+    held: HostInput,
+    ticket: Issued,
+    last_move: LastMove,
+    /// Since when the screen is away.
+    away_since: Option<Instant>,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) fn new(
+        house: &'a House,
+        viewer: ViewerId,
+        connection: &'a Connection,
+        entry: &Entry,
+        permission: Permission,
+        screen: Size,
+    ) -> Self {
+        let visitor = &entry.admission.visitor;
+        let ticket = house.gate.lock().tickets.issue(visitor.key, permission, &mut rand::rng());
+        Self {
+            house,
+            viewer,
+            connection,
+            key: visitor.key,
+            name: visitor.name.clone(),
+            phrase: entry.admission.phrase,
+            permission,
+            screen,
+            held: HostInput::new(permission, screen),
+            ticket,
+            last_move: LastMove::long_ago(),
+            away_since: None,
+        }
+    }
+
+    /// Runs it to its end.
+    pub(super) async fn run(mut self, control: Control) -> Over {
+        let Control { mut send, recv } = control;
+        let terms = Terms {
+            permission: self.permission,
+            host_name: self.house.name.clone(),
+            screen: self.screen,
+            resume: self.ticket.token,
+        };
+        if send_message(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
+            return Over::Lost;
+        }
+        let mut streams = JoinSet::new();
+        self.open_streams(&mut streams);
+        let (orders_tx, orders) = mpsc::channel(ORDERS_QUEUE);
+        let paths = Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
+        self.announce(orders_tx, paths.facts().kind).await;
+        let over = self.attend(&mut send, recv, &mut streams, orders, paths).await;
+        self.house.picture.leave(self.viewer);
+        self.release_all();
+        {
+            let tickets = &mut self.house.gate.lock().tickets;
+            match over {
+                Over::Ended(_) | Over::Left => tickets.revoke(self.ticket.id),
+                Over::Lost => tickets.session_lost(self.ticket.id, Instant::now()),
+            }
+        }
+        if let Over::Ended(reason) = over {
+            send_message(&mut send, &HostMessage::Ended(reason)).await.ok();
+            send.finish_soon().await;
+        }
+        self.house.notes.send(Note::Left(self.viewer)).await.ok();
+        over
+    }
+
+    async fn announce(&self, orders: mpsc::Sender<Order>, path: PathKind) {
+        let viewer = ConnectedViewer {
+            viewer: self.viewer,
+            name: self.name.clone(),
+            fingerprint: self.key.fingerprint(),
+            phrase: self.phrase.to_string(),
+            permission: self.permission,
+            path,
+            since: Instant::now(),
+        };
+        self.house
+            .notes
+            .send(Note::Joined { viewer, key: self.key, ticket: self.ticket.id, orders })
+            .await
+            .ok();
+    }
+
+    /// Starts what sends to the viewer.
+    fn open_streams(&self, streams: &mut JoinSet<()>) {
+        let (updates_tx, updates) = mpsc::channel(UPDATES_QUEUE);
+        let (cursors_tx, cursors) = mpsc::channel(CURSORS_QUEUE);
+        streams.spawn(send_picture(self.connection.clone(), updates));
+        streams.spawn(send_cursor(self.connection.clone(), cursors, self.last_move.clone()));
+        let audience = Audience { updates: updates_tx, cursors: cursors_tx, rtt: self.connection.rtt() };
+        self.house.picture.join(self.viewer, audience);
+    }
+
+    /// The visit's loop.
+    async fn attend(
+        &mut self,
+        send: &mut SendStream,
+        recv: RecvStream,
+        streams: &mut JoinSet<()>,
+        mut orders: mpsc::Receiver<Order>,
+        mut paths: Paths,
+    ) -> Over {
+        let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
+        let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
+        streams.spawn(read_messages(recv, messages_tx));
+        streams.spawn(read_inputs(self.connection.clone(), inputs_tx));
+        let mut screen = self.house.picture.screen();
+        let mut measure = interval(MEASURE_EVERY);
+        measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let over = tokio::select! {
+                biased;
+                _ = self.connection.closed() => Err(Over::Lost),
+                order = orders.recv() => self.on_order(order, send).await,
+                input = inputs.recv() => match input {
+                    Some(Ok(event)) => self.on_input(event),
+                    Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
+                    None => Err(Over::Lost),
+                },
+                datagram = self.connection.read_datagram() => match datagram {
+                    Ok(bytes) => decode(&bytes).map_or(Ok(()), |pointer| self.on_move(pointer)),
+                    Err(_) => Err(Over::Lost),
+                },
+                message = messages.recv() => match message {
+                    Some(Ok(message)) => self.on_message(message, send, &paths).await,
+                    Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
+                    None => Err(Over::Lost),
+                },
+                event = paths.event() => self.on_path(event, paths.facts().rtt).await,
+                _ = measure.tick() => self.measure(paths.facts().rtt),
+                Ok(()) = screen.changed() => {
+                    self.on_screen(&screen.borrow_and_update());
+                    Ok(())
+                }
+            };
+            if let Err(over) = over {
+                return over;
+            }
+        }
+    }
+
+    fn measure(&self, rtt: Duration) -> Result<(), Over> {
+        self.house.picture.path(self.viewer, rtt, PathNews::Measured);
+        if self.away_since.is_some_and(|since| since.elapsed() > SCREEN_AWAY) {
+            return Err(Over::Ended(EndReason::ScreenLost));
+        }
+        Ok(())
+    }
+
+    fn on_screen(&mut self, state: &ScreenState) {
+        match state {
+            ScreenState::Ready(size) => {
+                self.away_since = None;
+                self.held.set_screen(*size);
+            }
+            ScreenState::Opening | ScreenState::Unavailable(_) => {
+                self.away_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    async fn on_order(&mut self, order: Option<Order>, send: &mut SendStream) -> Result<(), Over> {
+        match order {
+            Some(Order::Permit(permission)) => {
+                self.permit(permission);
+                let told = send_message(send, &HostMessage::Permission(permission)).await;
+                told.map_err(|_| Over::Lost)
+            }
+            Some(Order::End(reason)) => Err(Over::Ended(reason)),
+            Some(Order::Vanish) => Err(Over::Lost),
+            None => Err(Over::Ended(EndReason::HostStops)),
+        }
+    }
+
+    async fn on_path(&self, event: Option<PathsEvent>, rtt: Duration) -> Result<(), Over> {
+        match event {
+            Some(PathsEvent::Changed(kind)) => {
+                self.house.picture.path(self.viewer, rtt, PathNews::Changed);
+                self.house.notes.send(Note::Path(self.viewer, kind)).await.ok();
+                Ok(())
+            }
+            // The viewer's business.
+            Some(PathsEvent::SendCandidates(_) | PathsEvent::RelayLost) => Ok(()),
+            None => Err(Over::Lost),
+        }
+    }
+
+    async fn on_message(
+        &self,
+        message: ViewerMessage,
+        send: &mut SendStream,
+        paths: &Paths,
+    ) -> Result<(), Over> {
+        match message {
+            ViewerMessage::Ack(number) => self.house.picture.acked(self.viewer, number),
+            ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
+            ViewerMessage::Candidates(candidates) => {
+                paths.punch(candidates);
+                let own = HostMessage::Candidates(paths.own_candidates());
+                return send_message(send, &own).await.map_err(|_| Over::Lost);
+            }
+            ViewerMessage::Leave => return Err(Over::Left),
+            // A proof when none is due proves nothing.
+            ViewerMessage::Auth(_) => {}
+        }
+        Ok(())
+    }
+
+    fn on_move(&mut self, pointer: PointerMove) -> Result<(), Over> {
+        self.last_move.note();
+        let events = self.held.handle_move(pointer);
+        self.inject(events)
+    }
+
+    fn on_input(&mut self, event: InputEvent) -> Result<(), Over> {
+        if matches!(event, InputEvent::Pointer(_) | InputEvent::Button { .. }) {
+            self.last_move.note();
+        }
+        let events = self.held.handle_event(event);
+        self.inject(events)
+    }
+
+    /// An error when the system takes no more input: the session ends, and with it every held key.
+    fn inject(&self, events: Vec<InputEvent>) -> Result<(), Over> {
+        for event in events {
+            if let Err(error) = self.house.hands.inject(event) {
+                tracing::error!(%error, "input not injected");
+                return Err(Over::Ended(EndReason::ScreenLost));
+            }
+        }
+        Ok(())
+    }
+
+    fn permit(&mut self, permission: Permission) {
+        self.permission = permission;
+        self.house.gate.lock().tickets.set_permission(self.ticket.id, permission);
+        let released = self.held.set_permission(permission);
+        // What cannot be let go is with a screen that is gone.
+        self.inject(released).ok();
+    }
+
+    fn release_all(&mut self) {
+        let released = self.held.release_all();
+        self.inject(released).ok();
+    }
+}
