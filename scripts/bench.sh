@@ -34,7 +34,6 @@ build() {
 
 # Processor time of a process in seconds.
 cpu() {
-  [ -r "/proc/$1/stat" ] || fail "process $1 ended during its measurement"
   awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) / tick }' "/proc/$1/stat"
 }
 
@@ -128,6 +127,8 @@ measure() {
     json=$("$deskbench" watch --viewer "$viewer_display" --secs $((seconds - 3)) --log "$work/frames")
     note "$product" "$scene" fps "$(number "$json" fps_seen)"
   fi
+  is_gone "$server" && fail "the server of $product ended during $scene"
+  is_gone "$viewer" && fail "the viewer of $product ended during $scene"
   note "$product" "$scene" p50_ms "$(number "$json" latency_ms p50)"
   note "$product" "$scene" p95_ms "$(number "$json" latency_ms p95)"
   note "$product" "$scene" server_cpu_s "$(awk "BEGIN { print $(cpu "$server") - $before_server }")"
