@@ -67,6 +67,8 @@ pub struct HomeApp {
     settings_screen: Option<SettingsState>,
     /// The viewer for which the window came to the front last.
     asked_for: Option<ViewerId>,
+    /// Somebody was connected when it was looked last.
+    was_watched: bool,
     problem: Option<String>,
     /// Passwords that were turned into what may be stored.
     sealed: std_mpsc::Receiver<Sealed>,
@@ -93,6 +95,7 @@ impl HomeApp {
             accept: AcceptState::default(),
             settings_screen: None,
             asked_for: None,
+            was_watched: false,
             problem: None,
             sealed,
             seal_to,
@@ -110,10 +113,19 @@ impl HomeApp {
         self.recent = peers.recent_hosts();
     }
 
-    /// Somebody asks: the window comes to the front, once for each.
+    /// Somebody asks: the window comes to the front, once for each. Somebody is in: it comes to the front as
+    /// well, because a hidden window draws no banner.
     fn come_to_front(&mut self, ctx: &egui::Context) {
-        let asking = self.parts.host.status.borrow().asking.first().map(|asking| asking.viewer);
-        if asking.is_some() && asking != self.asked_for {
+        let (asking, is_watched) = {
+            let status = self.parts.host.status.borrow();
+            (status.asking.first().map(|asking| asking.viewer), !status.viewers.is_empty())
+        };
+        let is_hidden = ctx.input(|input| {
+            let window = input.viewport();
+            window.minimized.unwrap_or(false) || window.occluded.unwrap_or(false)
+        });
+        let is_asked = asking.is_some() && asking != self.asked_for;
+        if is_asked || (is_watched && !self.was_watched && is_hidden) {
             for command in [
                 ViewportCommand::Minimized(false),
                 ViewportCommand::Visible(true),
@@ -124,6 +136,7 @@ impl HomeApp {
             }
         }
         self.asked_for = asking;
+        self.was_watched = is_watched;
     }
 
     fn screens_ui(&mut self, ui: &mut egui::Ui) {

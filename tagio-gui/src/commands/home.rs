@@ -37,6 +37,7 @@ pub(super) fn run(base: Base) -> anyhow::Result<()> {
     });
     let config = HostConfig {
         relay: Some(base.registration()?),
+        follows_settings: base.common.relay.is_none(),
         listen: None,
         password,
         ask: settings.ask,

@@ -40,6 +40,7 @@ pub(super) fn run(base: Base, args: ServerArgs) -> anyhow::Result<()> {
     let permission = if args.view_only { Permission::View } else { Permission::Control };
     let config = HostConfig {
         relay: wants_relay.then(|| base.registration()).transpose()?,
+        follows_settings: false,
         listen: args.listen,
         password,
         ask: args.accept == Accept::Ask,

@@ -10,7 +10,10 @@ mod sentences;
 pub mod status;
 pub mod viewer;
 
-use tagio_transport::{RecvStream, SendStream, StreamError};
+use tagio_transport::{
+    RecvStream, SendStream, StreamError,
+    relay::{Relay, RelayEvent},
+};
 use tagio_wire::{DecodeError, decode, encode, session::CONTROL_FRAME_BYTES_MAX};
 use thiserror::Error;
 
@@ -34,6 +37,14 @@ async fn send_message<T: serde::Serialize>(stream: &mut SendStream, message: &T)
 async fn read_message<T: serde::de::DeserializeOwned>(stream: &mut RecvStream) -> Result<T, ControlError> {
     let frame = stream.read_frame(CONTROL_FRAME_BYTES_MAX).await?;
     Ok(decode(&frame)?)
+}
+
+/// The relay's next event; never, where there is no relay.
+async fn next_relay_event(relay: &mut Option<Relay>) -> Option<RelayEvent> {
+    match relay {
+        Some(relay) => relay.event().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A runtime for [`host::run`] or [`viewer::run`].

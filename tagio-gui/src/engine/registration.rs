@@ -9,7 +9,7 @@ use tagio_wire::PublicKey;
 use crate::config::{RelayAddress, pin_relay_key, pinned_relay_key};
 
 /// A relay to register with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
     /// Where, and the key if it was given.
     pub relay: RelayAddress,

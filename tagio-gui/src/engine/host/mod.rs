@@ -33,6 +33,7 @@ use tokio::{
 };
 
 use super::{
+    next_relay_event,
     registration::Registration,
     status::{AskingViewer, ConnectedViewer, HostCommand, HostStatus, RelayState, ViewerId},
 };
@@ -70,6 +71,8 @@ pub struct HostConfig {
     pub name: String,
     /// Where to register; `None` waits for direct viewers only.
     pub relay: Option<Registration>,
+    /// Whether the relay of the settings is the one to use, also when they change.
+    pub follows_settings: bool,
     /// Where to wait for direct viewers.
     pub listen: Option<SocketAddr>,
     /// The unattended password.
@@ -191,6 +194,8 @@ pub async fn run(
         status,
         outlets,
         registration: config.relay,
+        follows_settings: config.follows_settings,
+        relay,
         data_dir: config.data_dir,
         next_viewer: 0,
         orders: BTreeMap::new(),
@@ -203,7 +208,7 @@ pub async fn run(
         host.tell(HostEvent::Listening(host.house.endpoint.local_addr()));
     }
     host.renew_code();
-    host.run(relay, notes, commands).await;
+    host.run(notes, commands).await;
     Ok(())
 }
 
@@ -213,6 +218,8 @@ struct Host {
     status: HostStatus,
     outlets: Outlets,
     registration: Option<Registration>,
+    follows_settings: bool,
+    relay: Option<Relay>,
     data_dir: PathBuf,
     next_viewer: u64,
     orders: BTreeMap<ViewerId, (TicketId, mpsc::Sender<Order>)>,
@@ -224,24 +231,19 @@ struct Host {
 }
 
 impl Host {
-    async fn run(
-        &mut self,
-        mut relay: Option<Relay>,
-        mut notes: mpsc::Receiver<Note>,
-        mut commands: mpsc::Receiver<HostCommand>,
-    ) {
+    async fn run(&mut self, mut notes: mpsc::Receiver<Note>, mut commands: mpsc::Receiver<HostCommand>) {
         let mut screen = self.house.picture.screen();
         let endpoint = self.house.endpoint.clone();
         let (observed_tx, mut observed) = mpsc::channel(LEGS_MAX);
         self.publish();
         loop {
             tokio::select! {
-                event = next_event(&mut relay) => match event {
+                event = next_relay_event(&mut self.relay) => match event {
                     Some(RelayEvent::Incoming { leg, relay, .. }) => {
                         self.bind_leg(relay, leg, observed_tx.clone());
                     }
                     Some(event) => self.on_relay(event),
-                    None => relay = None,
+                    None => self.relay = None,
                 },
                 Some(addr) = observed.recv() => self.house.observed = Some(addr),
                 incoming = endpoint.accept() => match incoming {
@@ -429,16 +431,31 @@ impl Host {
         }
     }
 
-    /// Takes over what can change while the program runs; another relay needs a restart of the host, which
-    /// the window does.
+    /// Takes over what changed on disk.
     fn reload_settings(&mut self) {
         let (settings, _) = Settings::load(&self.data_dir);
         let password = settings.password.as_deref().and_then(|bytes| StoredSecret::from_bytes(bytes).ok());
         self.status.has_password = password.is_some();
         self.house.gate.lock().set_password(password);
-        self.house.name = settings.name;
+        self.house.name.clone_from(&settings.name);
         self.house.ask = settings.ask;
         self.house.permission = if settings.control { Permission::Control } else { Permission::View };
+        if self.follows_settings {
+            self.change_relay(settings);
+        }
+    }
+
+    /// Registers with the relay of the settings, if that is another one now.
+    fn change_relay(&mut self, settings: Settings) {
+        let Ok(relay) = settings.relay.parse() else { return };
+        let auth = Some(settings.relay_auth).filter(|auth| !auth.is_empty());
+        let registration = Registration { relay, auth, data_dir: self.data_dir.clone() };
+        if self.registration.as_ref() == Some(&registration) {
+            return;
+        }
+        self.relay = Some(Relay::spawn(registration.config(&self.house.identity, true)));
+        self.registration = Some(registration);
+        (self.status.relay, self.status.id) = (RelayState::Connecting, None);
     }
 
     fn renew_code(&mut self) {
@@ -472,13 +489,5 @@ impl Host {
         tokio::time::timeout(GOODBYE, visits).await.ok();
         self.house.endpoint.close().await;
         self.house.hands.finish();
-    }
-}
-
-/// The relay's next event; never, where there is no relay.
-async fn next_event(relay: &mut Option<Relay>) -> Option<RelayEvent> {
-    match relay {
-        Some(relay) => relay.event().await,
-        None => std::future::pending().await,
     }
 }

@@ -8,8 +8,7 @@ use std::{
 use tagio_session::input::{Outgoing, ViewerInput};
 use tagio_transport::{
     Connection, Endpoint, LegError, Lost, PathKind, Paths, PathsEvent, RecvStream, RelayLeg, SendStream,
-    Side,
-    relay::{Relay, RelayEvent},
+    Side, relay::RelayEvent,
 };
 use tagio_wire::{
     decode, encode,
@@ -27,7 +26,7 @@ use super::{Outlets, Viewer, ViewerEvent, reach::Reached};
 use crate::{
     config::Target,
     engine::{
-        ControlError, read_message, send_message,
+        ControlError, next_relay_event, read_message, send_message,
         status::{ViewerCommand, ViewerPhase},
     },
     viewer::{
@@ -155,7 +154,7 @@ impl Live {
                     Some(event) => self.on_path(event, viewer).await,
                     None => Some(Over::Lost(self.connection.closed().await)),
                 },
-                event = next_event(&mut viewer.relay) => {
+                event = next_relay_event(&mut viewer.relay) => {
                     self.on_relay(event, viewer);
                     None
                 }
@@ -395,13 +394,6 @@ async fn read_cursor(mut stream: RecvStream, pictures: Pictures) {
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_event(relay: &mut Option<Relay>) -> Option<RelayEvent> {
-    match relay {
-        Some(relay) => relay.event().await,
         None => std::future::pending().await,
     }
 }
