@@ -12,10 +12,7 @@ use tagio_session::Secret;
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-use super::{
-    Base, failed, say, screenshot,
-    server::{Stop, word},
-};
+use super::{Base, failed, say, screenshot, stdout::word, stop::Stop};
 use crate::{
     app::{self, SessionParts, ViewerHandle, Wake},
     cli::ClientArgs,
@@ -112,10 +109,10 @@ impl Engine {
         Ok(Self { ending })
     }
 
-    /// Waits for the goodbye. A session that never came to be is an error of the program.
+    /// Waits for the goodbye. A session that failed is a failure of the program, also when its user saw why.
     fn join(self) -> anyhow::Result<()> {
         let ending = self.ending.recv_timeout(GOODBYE).context("the session did not end in time")??;
-        if ending.may_retry { Err(failed(&ending)) } else { Ok(()) }
+        if ending.is_failure() { Err(failed(&ending)) } else { Ok(()) }
     }
 }
 
@@ -138,17 +135,17 @@ async fn drive(
     let session = viewer::run(config, commands, outlets);
     tokio::pin!(session);
     let mut stop = Stop::listen()?;
-    let mut awaits_screen = false;
+    let (mut awaits_screen, mut is_shown) = (false, false);
     let ending = loop {
         tokio::select! {
             ending = &mut session => break ending.context("no socket")?,
             Some(event) = events.recv() => match event {
                 // Decoded; scripts want to know when it is on the screen.
-                ViewerEvent::FirstFrame => awaits_screen = true,
+                ViewerEvent::FirstFrame => awaits_screen = !is_shown,
                 other => print(other, start),
             },
             () = canvas.shown() => {
-                awaits_screen = false;
+                (awaits_screen, is_shown) = (false, true);
                 print(ViewerEvent::FirstFrame, start);
             }
             () = tokio::time::sleep(FRAME), if awaits_screen => wake.wake(),

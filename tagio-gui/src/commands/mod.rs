@@ -5,10 +5,13 @@ mod home;
 mod screenshot;
 mod server;
 mod status;
+mod stdout;
+mod stop;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use stdout::say;
 use tagio_process::{LogFormat, data_dir, init_logging};
 use tagio_session::IdentityKey;
 
@@ -32,6 +35,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Client(args)) => client::run(base, args),
         Some(Command::Status(args)) => status::run(base, &args),
     });
+    stdout::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,14 +49,6 @@ pub fn run(cli: Cli) -> ExitCode {
 #[expect(clippy::print_stderr, reason = "this is what stderr is for")]
 fn complain(line: &str) {
     eprintln!("tagio-gui: {}", line.replace('\n', " "));
-}
-
-/// A line for scripts, flushed at once. Nobody reading is no reason to stop.
-fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        tracing::debug!("nobody reads stdout");
-    }
 }
 
 /// An ending as the error of a command.
@@ -85,6 +81,6 @@ impl Base {
         };
         let from_settings = || Some(self.settings.relay_auth.clone()).filter(|auth| !auth.is_empty());
         let auth = self.common.relay_auth.clone().or_else(from_settings);
-        Ok(Registration { relay, auth, data_dir: self.data_dir.clone() })
+        Registration::new(relay, auth, self.data_dir.clone())
     }
 }

@@ -4,14 +4,13 @@ use std::{collections::VecDeque, time::Instant};
 
 use anyhow::Context as _;
 use tagio_session::{Secret, StoredSecret, check_password};
-use tagio_transport::PathKind;
 use tagio_wire::session::Permission;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines, Stdin},
     sync::{mpsc, watch},
 };
 
-use super::{Base, say};
+use super::{Base, say, stdout::word, stop::Stop};
 use crate::{
     cli::{Accept, ServerArgs},
     engine::{
@@ -128,45 +127,10 @@ impl Desk {
     }
 }
 
-/// The word of the contract for a path.
-pub(super) fn word(path: PathKind) -> &'static str {
-    match path {
-        PathKind::Direct => "direct",
-        PathKind::Relay => "relay",
-    }
-}
-
 /// The next line of a terminal at which somebody is asked; never, where nobody is.
 async fn next_line(input: &mut Lines<BufReader<Stdin>>, asks: bool) -> Option<String> {
     if !asks {
         return std::future::pending().await;
     }
     input.next_line().await.ok().flatten()
-}
-
-/// Ctrl-C, or what else asks a program to end.
-pub(super) struct Stop {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    pub(super) fn listen() -> anyhow::Result<Self> {
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?,
-        })
-    }
-
-    pub(super) async fn asked(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = self.terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }

@@ -11,21 +11,31 @@ use crate::config::{RelayAddress, pin_relay_key, pinned_relay_key};
 /// A relay to register with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
-    /// Where, and the key if it was given.
+    /// Where, and its key if that is known.
     pub relay: RelayAddress,
-    /// What the relay wants to be shown.
-    pub auth: Option<String>,
+    auth: Option<String>,
     /// Where pins are kept.
-    pub data_dir: PathBuf,
+    data_dir: PathBuf,
 }
 
 impl Registration {
-    /// As the transport wants it: with the pinned key where none was given.
+    /// Registering with `relay`: with the pinned key where none was given.
+    ///
+    /// # Errors
+    /// The pins cannot be read.
+    pub fn new(mut relay: RelayAddress, auth: Option<String>, data_dir: PathBuf) -> anyhow::Result<Self> {
+        if relay.key.is_none() {
+            relay.key = pinned_relay_key(&data_dir, &relay.at)?;
+        }
+        Ok(Self { relay, auth, data_dir })
+    }
+
+    /// As the transport wants it.
     pub fn config(&self, identity: &IdentityKey, presence: bool) -> RelayConfig {
-        let Self { relay, auth, data_dir } = self;
+        let Self { relay, auth, .. } = self;
         RelayConfig {
             addr: relay.at.to_string(),
-            key: relay.key.or_else(|| pinned_relay_key(data_dir, &relay.at)),
+            key: relay.key,
             identity: *identity.to_bytes(),
             auth: auth.clone(),
             presence,

@@ -189,6 +189,13 @@ pub struct Ending {
     pub key_changed: bool,
 }
 
+impl Ending {
+    /// Whether something went wrong, and not just came to its end.
+    pub fn is_failure(&self) -> bool {
+        self.code != "left"
+    }
+}
+
 /// What the window may ask of a viewer's session.
 #[derive(Clone, Debug)]
 pub enum ViewerCommand {

@@ -8,7 +8,7 @@ use super::inject::{InjectError, InjectorHandle, Rejected, spawn_injector};
 
 const LOCK: &str = "no task panics while it holds the hands";
 
-/// Opened with the first event; opened again when the screen comes back. Cheap to clone.
+/// Opened when a viewer that may control is let in; opened again when the screen comes back. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Hands(Arc<Mutex<Option<InjectorHandle>>>);
 
@@ -18,7 +18,28 @@ impl Hands {
         Self::default()
     }
 
-    /// Does what a viewer did. Never blocks longer than opening the screen takes.
+    /// Opens the screen for input, and tells whether that worked. On a thread of its own: a system may ask its
+    /// user, and take its time.
+    pub async fn open(&self) -> bool {
+        let hands = self.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut injector = hands.0.lock().expect(LOCK);
+            if injector.is_none() {
+                *injector = Some(spawn_injector()?);
+            }
+            Ok::<(), InjectError>(())
+        });
+        match opened.await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "viewers can only look");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Does what a viewer did. Blocks for no longer than opening the screen again takes.
     ///
     /// # Errors
     /// There is no screen to control.

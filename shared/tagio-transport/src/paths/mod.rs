@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use noq::{PathEvent, PathId, PathStatus};
+use noq::{PathError, PathEvent, PathId, PathStatus};
 use tagio_wire::{
     leg::{Datagram, PunchToken},
     limits::CANDIDATES_MAX,
@@ -152,6 +152,7 @@ impl Paths {
             facts: facts_tx,
             punches_tx,
             bursts: JoinSet::new(),
+            attempts: JoinSet::new(),
         };
         let mut task = JoinSet::new();
         task.spawn(keeper.run(wishes_rx, punches));
@@ -200,6 +201,8 @@ struct Keeper {
     facts: watch::Sender<PathFacts>,
     punches_tx: mpsc::Sender<PunchEvent>,
     bursts: JoinSet<()>,
+    /// Paths that are being opened; each says what went wrong, if something did.
+    attempts: JoinSet<Option<(SocketAddr, PathError)>>,
 }
 
 impl Keeper {
@@ -238,6 +241,12 @@ impl Keeper {
                 _ = look.tick() => self.look(Instant::now()),
                 _ = keep_alive.tick() => self.selector.all().into_iter().for_each(|id| self.ping(id)),
                 Some(_) = self.bursts.join_next() => {}
+                Some(attempt) = self.attempts.join_next() => {
+                    if let Ok(Some((addr, error))) = attempt {
+                        tracing::debug!(addr = %unmapped(addr), %error, "path not opened");
+                        self.opening.remove(&addr);
+                    }
+                }
             }
         }
     }
@@ -261,7 +270,6 @@ impl Keeper {
             PathEvent::Established { id, .. } => self.established(id),
             PathEvent::Abandoned { id, reason, .. } => {
                 tracing::debug!(?id, ?reason, "path gone");
-                self.forget_opening();
                 let had_relay = self.selector.has(PathKind::Relay);
                 let had_direct = self.selector.has(PathKind::Direct);
                 let action = self.selector.closed(id);
@@ -285,11 +293,6 @@ impl Keeper {
             }
             _ => {}
         }
-    }
-
-    /// Paths that never stood are forgotten, so that their addresses may be tried again.
-    fn forget_opening(&mut self) {
-        self.opening.clear();
     }
 
     fn act(&mut self, action: Option<Action<PathId>>) {
@@ -403,8 +406,9 @@ impl Keeper {
             return;
         }
         tracing::debug!(addr = %unmapped(addr), "opening a path");
-        // Backup until it is chosen. The outcome comes as a path event.
-        drop(self.connection.quic.open_path(addr, PathStatus::Backup));
+        // Backup until it is chosen. That it stands comes as a path event.
+        let opened = self.connection.quic.open_path(addr, PathStatus::Backup);
+        self.attempts.spawn(async move { opened.await.err().map(|error| (addr, error)) });
     }
 }
 

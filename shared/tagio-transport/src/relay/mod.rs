@@ -28,6 +28,8 @@ const TCP_CONNECT_DEADLINE: Duration = Duration::from_secs(4);
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause: patient enough for a relay that is down for a day, quick enough for a person.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// Pause after another program took the presence over.
+const PAUSE_REPLACED: Duration = Duration::from_secs(60);
 /// How many pauses stay below [`PAUSE_SOON`] before they grow.
 const SOON_ATTEMPTS: u32 = 12;
 /// Upper bound of the first pauses.
@@ -62,12 +64,12 @@ pub enum RelayEvent {
         /// Where the relay is; legs go there too.
         relay: SocketAddr,
     },
-    /// Not registered; the next attempt follows by itself, unless the pause is `None`.
+    /// Not registered; the next attempt follows by itself.
     Offline {
         /// Why.
         error: RelayError,
         /// When.
-        retry_in: Option<Duration>,
+        retry_in: Duration,
     },
     /// Somebody calls.
     Incoming {
@@ -128,6 +130,11 @@ impl Relay {
         self.events.recv().await
     }
 
+    /// The next event, if there is one already.
+    pub fn try_event(&mut self) -> Option<RelayEvent> {
+        self.events.try_recv().ok()
+    }
+
     /// Calls `target`. Answered by `Ringing` or `CallFailed`; forgotten when the connection breaks.
     pub fn call(&self, call: CallId, target: PeerId) {
         self.wish(ClientMessage::Call { call, target });
@@ -171,13 +178,15 @@ async fn stay_registered(
             }
         };
         failures += 1;
-        let final_word = matches!(error, RelayError::Replaced);
-        let retry_in = (!final_word).then_some(pause);
-        tracing::warn!(%error, ?retry_in, "not registered");
-        if events.send(RelayEvent::Offline { error, retry_in }).await.is_err() || final_word {
+        // The other program may be gone by then; before that the two would chase each other away.
+        let pause = if matches!(error, RelayError::Replaced) { PAUSE_REPLACED } else { pause };
+        tracing::warn!(%error, ?pause, "not registered");
+        if events.send(RelayEvent::Offline { error, retry_in: pause }).await.is_err() {
             return;
         }
         sleep(pause).await;
+        // Wishes of before mean nothing on a new connection.
+        while wishes.try_recv().is_ok() {}
     }
 }
 

@@ -74,6 +74,13 @@ pub(super) struct Entry {
     permission: Permission,
 }
 
+impl Entry {
+    /// What the viewer asks for.
+    pub(super) fn wanted(&self) -> Permission {
+        if self.admission.visitor.view_only { Permission::View } else { Permission::Control }
+    }
+}
+
 /// Receives one viewer, until it leaves or is sent away.
 pub(super) async fn receive(house: House, viewer: ViewerId, incoming: Incoming) {
     let from = incoming.from();
@@ -235,8 +242,6 @@ async fn admit(
     entry: &Entry,
 ) -> Result<Admitted, AuthRefusal> {
     let place = Arc::clone(&house.places).try_acquire_owned().map_err(|_| AuthRefusal::Full)?;
-    let visitor = &entry.admission.visitor;
-    let wanted = if visitor.view_only { Permission::View } else { Permission::Control };
     let allowed = if house.ask && entry.kind == Some(SecretKind::Code) {
         send_message(send, &HostMessage::Asking).await.map_err(|_| AuthRefusal::Declined)?;
         tokio::select! {
@@ -249,7 +254,10 @@ async fn admit(
     } else {
         entry.permission
     };
-    let permission = allowed.min(wanted).min(house.permission_max);
+    let mut permission = allowed.min(entry.wanted()).min(house.permission_max);
+    if permission == Permission::Control && !house.hands.open().await {
+        permission = Permission::View;
+    }
     let mut screen = house.picture.screen();
     let opened = timeout(SCREEN_DEADLINE, screen.wait_for(|state| *state != ScreenState::Opening)).await;
     match opened.ok().and_then(Result::ok).map(|state| state.clone()) {

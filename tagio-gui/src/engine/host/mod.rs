@@ -252,7 +252,7 @@ impl Host {
                 },
                 Some(note) = notes.recv() => self.on_note(note),
                 command = commands.recv() => match command {
-                    Some(command) => self.on_command(command).await,
+                    Some(command) => self.on_command(command),
                     None => break,
                 },
                 Some(made) = self.codes.join_next() => {
@@ -297,7 +297,7 @@ impl Host {
             RelayEvent::Offline { error, retry_in } => {
                 let problem = error.to_string();
                 self.tell(HostEvent::RelayLost(problem.clone()));
-                let retry_at = retry_in.map(|pause| Instant::now() + pause);
+                let retry_at = Some(Instant::now() + retry_in);
                 self.status.relay = RelayState::Offline { problem, retry_at };
             }
             RelayEvent::Incoming { .. }
@@ -397,7 +397,7 @@ impl Host {
         });
     }
 
-    async fn on_command(&mut self, command: HostCommand) {
+    fn on_command(&mut self, command: HostCommand) {
         match command {
             HostCommand::RenewCode => self.renew_code(),
             HostCommand::Answer { viewer, permission } => {
@@ -408,16 +408,16 @@ impl Host {
                 self.status.asking.retain(|asking| asking.viewer != viewer);
             }
             HostCommand::Permit { viewer, permission } => {
-                self.order(viewer, Order::Permit(permission)).await;
+                self.order(viewer, Order::Permit(permission));
                 let known = self.status.viewers.iter_mut().find(|known| known.viewer == viewer);
                 if let Some(known) = known {
                     known.permission = permission;
                 }
             }
-            HostCommand::End(viewer) => self.order(viewer, Order::End(EndReason::ByHost)).await,
+            HostCommand::End(viewer) => self.order(viewer, Order::End(EndReason::ByHost)),
             HostCommand::EndAll => {
                 for viewer in self.orders.keys().copied().collect::<Vec<_>>() {
-                    self.order(viewer, Order::End(EndReason::ByHost)).await;
+                    self.order(viewer, Order::End(EndReason::ByHost));
                 }
             }
             HostCommand::ReloadSettings => self.reload_settings(),
@@ -425,9 +425,12 @@ impl Host {
         self.publish();
     }
 
-    async fn order(&self, viewer: ViewerId, order: Order) {
-        if let Some((_, orders)) = self.orders.get(&viewer) {
-            orders.send(order).await.ok();
+    fn order(&self, viewer: ViewerId, order: Order) {
+        if let Some((_, orders)) = self.orders.get(&viewer)
+            && orders.try_send(order).is_err()
+        {
+            // Its visit is stuck for at most a send's deadline, and then over.
+            tracing::warn!("an order was lost");
         }
     }
 
@@ -449,7 +452,10 @@ impl Host {
     fn change_relay(&mut self, settings: Settings) {
         let Ok(relay) = settings.relay.parse() else { return };
         let auth = Some(settings.relay_auth).filter(|auth| !auth.is_empty());
-        let registration = Registration { relay, auth, data_dir: self.data_dir.clone() };
+        let registration = match Registration::new(relay, auth, self.data_dir.clone()) {
+            Ok(registration) => registration,
+            Err(error) => return tracing::error!("{error:#}"),
+        };
         if self.registration.as_ref() == Some(&registration) {
             return;
         }

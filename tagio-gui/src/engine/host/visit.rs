@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use tagio_session::{SafetyPhrase, input::HostInput, resume::Issued};
-use tagio_transport::{Connection, PathKind, Paths, PathsEvent, RecvStream, SendStream, Side};
+use tagio_transport::{Connection, PathFacts, PathKind, Paths, PathsEvent, RecvStream, SendStream, Side};
 use tagio_wire::{
     PublicKey, Size, decode,
     input::{InputEvent, PointerMove},
     session::{EndReason, HostMessage, Permission, Terms, ViewerMessage},
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
@@ -34,6 +34,12 @@ const SCREEN_AWAY: Duration = Duration::from_secs(10);
 const READ_QUEUE: usize = 64;
 /// How often the pacer hears the round trip of the path.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// Rounds of a viewer that come faster than this are ignored, as a punch is an answer and both cost packets.
+const ROUND_GAP: Duration = Duration::from_millis(900);
+/// A viewer that is silent for so long holds nothing down any more: a key must not repeat through an outage.
+const HOLD_MAX: Duration = Duration::from_secs(2);
+/// How long a viewer may leave a message unread. One that reads nothing must not hold up the end of its session.
+const SEND_DEADLINE: Duration = Duration::from_secs(2);
 /// Orders of the host's user.
 const ORDERS_QUEUE: usize = 8;
 
@@ -66,12 +72,14 @@ pub(super) struct Visit<'a> {
     name: String,
     phrase: SafetyPhrase,
     permission: Permission,
+    wanted: Permission,
     screen: Size,
     held: HostInput,
     ticket: Issued,
     last_move: LastMove,
     /// Since when the screen is away.
     away_since: Option<Instant>,
+    last_round: Option<Instant>,
 }
 
 impl<'a> Visit<'a> {
@@ -93,11 +101,13 @@ impl<'a> Visit<'a> {
             name: visitor.name.clone(),
             phrase: entry.admission.phrase,
             permission,
+            wanted: entry.wanted(),
             screen,
             held: HostInput::new(permission, screen),
             ticket,
             last_move: LastMove::long_ago(),
             away_since: None,
+            last_round: None,
         }
     }
 
@@ -110,15 +120,16 @@ impl<'a> Visit<'a> {
             screen: self.screen,
             resume: self.ticket.token,
         };
-        if send_message(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
+        if tell(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
+            self.house.gate.lock().tickets.session_lost(self.ticket.id, Instant::now());
             return Over::Lost;
         }
         let mut streams = JoinSet::new();
-        self.open_streams(&mut streams);
+        let picture_over = self.open_streams(&mut streams);
         let (orders_tx, orders) = mpsc::channel(ORDERS_QUEUE);
         let paths = Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
         self.announce(orders_tx, paths.facts().kind).await;
-        let over = self.attend(&mut send, recv, &mut streams, orders, paths).await;
+        let over = self.attend(&mut send, recv, &mut streams, orders, paths, picture_over).await;
         self.house.picture.leave(self.viewer);
         self.release_all();
         {
@@ -129,8 +140,9 @@ impl<'a> Visit<'a> {
             }
         }
         if let Over::Ended(reason) = over {
-            send_message(&mut send, &HostMessage::Ended(reason)).await.ok();
-            send.finish_soon().await;
+            if tell(&mut send, &HostMessage::Ended(reason)).await.is_ok() {
+                send.finish_soon().await;
+            }
         }
         self.house.notes.send(Note::Left(self.viewer)).await.ok();
         over
@@ -154,13 +166,20 @@ impl<'a> Visit<'a> {
     }
 
     /// Starts what sends to the viewer.
-    fn open_streams(&self, streams: &mut JoinSet<()>) {
+    /// The receiver hears when the picture ends, as it does when it cannot be encoded.
+    fn open_streams(&self, streams: &mut JoinSet<()>) -> oneshot::Receiver<()> {
         let (updates_tx, updates) = mpsc::channel(UPDATES_QUEUE);
         let (cursors_tx, cursors) = mpsc::channel(CURSORS_QUEUE);
-        streams.spawn(send_picture(self.connection.clone(), updates));
+        let picture = send_picture(self.connection.clone(), updates);
+        let (over_tx, picture_over) = oneshot::channel();
+        streams.spawn(async move {
+            picture.await;
+            over_tx.send(()).ok();
+        });
         streams.spawn(send_cursor(self.connection.clone(), cursors, self.last_move.clone()));
         let audience = Audience { updates: updates_tx, cursors: cursors_tx, rtt: self.connection.rtt() };
         self.house.picture.join(self.viewer, audience);
+        picture_over
     }
 
     /// The visit's loop.
@@ -171,6 +190,7 @@ impl<'a> Visit<'a> {
         streams: &mut JoinSet<()>,
         mut orders: mpsc::Receiver<Order>,
         mut paths: Paths,
+        mut picture_over: oneshot::Receiver<()>,
     ) -> Over {
         let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
         let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
@@ -184,6 +204,7 @@ impl<'a> Visit<'a> {
                 biased;
                 _ = self.connection.closed() => Err(Over::Lost),
                 order = orders.recv() => self.on_order(order, send).await,
+                _ = &mut picture_over => Err(Over::Ended(EndReason::ScreenLost)),
                 input = inputs.recv() => match input {
                     Some(Ok(event)) => self.on_input(event),
                     Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
@@ -199,7 +220,7 @@ impl<'a> Visit<'a> {
                     None => Err(Over::Lost),
                 },
                 event = paths.event() => self.on_path(event, paths.facts().rtt).await,
-                _ = measure.tick() => self.measure(paths.facts().rtt),
+                _ = measure.tick() => self.measure(paths.facts()),
                 Ok(()) = screen.changed() => {
                     self.on_screen(&screen.borrow_and_update());
                     Ok(())
@@ -211,8 +232,11 @@ impl<'a> Visit<'a> {
         }
     }
 
-    fn measure(&self, rtt: Duration) -> Result<(), Over> {
-        self.house.picture.path(self.viewer, rtt, PathNews::Measured);
+    fn measure(&mut self, facts: PathFacts) -> Result<(), Over> {
+        self.house.picture.path(self.viewer, facts.rtt, PathNews::Measured);
+        if facts.silence > HOLD_MAX {
+            self.release_all();
+        }
         if self.away_since.is_some_and(|since| since.elapsed() > SCREEN_AWAY) {
             return Err(Over::Ended(EndReason::ScreenLost));
         }
@@ -235,8 +259,7 @@ impl<'a> Visit<'a> {
         match order {
             Some(Order::Permit(permission)) => {
                 self.permit(permission);
-                let told = send_message(send, &HostMessage::Permission(permission)).await;
-                told.map_err(|_| Over::Lost)
+                tell(send, &HostMessage::Permission(self.permission)).await
             }
             Some(Order::End(reason)) => Err(Over::Ended(reason)),
             Some(Order::Vanish) => Err(Over::Lost),
@@ -258,7 +281,7 @@ impl<'a> Visit<'a> {
     }
 
     async fn on_message(
-        &self,
+        &mut self,
         message: ViewerMessage,
         send: &mut SendStream,
         paths: &Paths,
@@ -267,9 +290,14 @@ impl<'a> Visit<'a> {
             ViewerMessage::Ack(number) => self.house.picture.acked(self.viewer, number),
             ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
             ViewerMessage::Candidates(candidates) => {
+                let now = Instant::now();
+                if self.last_round.is_some_and(|last| now - last < ROUND_GAP) {
+                    return Ok(());
+                }
+                self.last_round = Some(now);
                 paths.punch(candidates);
                 let own = HostMessage::Candidates(paths.own_candidates());
-                return send_message(send, &own).await.map_err(|_| Over::Lost);
+                return tell(send, &own).await;
             }
             ViewerMessage::Leave => return Err(Over::Left),
             // A proof when none is due proves nothing.
@@ -303,7 +331,9 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
+    /// Never more than the viewer wants, and than this host allows at all.
     fn permit(&mut self, permission: Permission) {
+        let permission = permission.min(self.wanted).min(self.house.permission_max);
         self.permission = permission;
         self.house.gate.lock().tickets.set_permission(self.ticket.id, permission);
         let released = self.held.set_permission(permission);
@@ -314,5 +344,13 @@ impl<'a> Visit<'a> {
     fn release_all(&mut self) {
         let released = self.held.release_all();
         self.inject(released).ok();
+    }
+}
+
+/// Sends a message to a viewer that reads; one that does not is lost.
+async fn tell(send: &mut SendStream, message: &HostMessage) -> Result<(), Over> {
+    match timeout(SEND_DEADLINE, send_message(send, message)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(Over::Lost),
     }
 }

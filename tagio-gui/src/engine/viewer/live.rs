@@ -39,6 +39,10 @@ use crate::{
 const READ_QUEUE: usize = 64;
 /// How often the figures of the status line are made anew.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
+/// How often the relay is called while no path goes through it: its legs, or the host, come back by then.
+const CALL_EVERY: Duration = Duration::from_secs(3);
+/// Legs that are kept: the one in use, and the one before it, whose last packets may be under way.
+const LEGS_KEPT: usize = 2;
 /// Silence that makes the session look for a new connection. QUIC's own time-out is longer, and a person
 /// who sees a frozen picture for so long wants to know.
 const SILENCE_MAX: Duration = Duration::from_secs(4);
@@ -64,11 +68,12 @@ pub(super) struct Live {
     input: ViewerInput,
     resume: [u8; 32],
     paths: Paths,
-    /// The legs of this session; one that is replaced lives on until the session ends, as its last packets
-    /// may.
+    /// The newest legs of this session.
     legs: Vec<RelayLeg>,
     new_legs: JoinSet<Result<RelayLeg, LegError>>,
+    /// No path through the relay stands; since then it is called from time to time.
     relay_lost: bool,
+    called_at: Option<Instant>,
     messages: mpsc::Receiver<Result<HostMessage, ControlError>>,
     decoded: mpsc::Receiver<Decoded>,
     /// Updates since the last figures.
@@ -108,6 +113,7 @@ impl Live {
             legs: leg.into_iter().collect(),
             new_legs: JoinSet::new(),
             relay_lost: false,
+            called_at: None,
             messages,
             decoded,
             frames: 0,
@@ -276,11 +282,12 @@ impl Live {
     }
 
     /// Asks for another leg, for the day the direct path dies.
-    fn call_again(&self, viewer: &mut Viewer) {
+    fn call_again(&mut self, viewer: &mut Viewer) {
         let Target::Id(id) = viewer.config.target else { return };
         if let Some(relay) = viewer.relay.as_ref().filter(|_| self.relay_lost && viewer.registered) {
             viewer.calls += 1;
             relay.call(viewer.calls, id);
+            self.called_at = Some(Instant::now());
         }
     }
 
@@ -290,7 +297,11 @@ impl Live {
                 viewer.registered = true;
                 self.call_again(viewer);
             }
-            Some(RelayEvent::Offline { .. }) => viewer.registered = false,
+            // A relay that is gone takes its legs with it: QUIC would learn of it only seconds later.
+            Some(RelayEvent::Offline { .. }) => {
+                viewer.registered = false;
+                self.relay_lost = true;
+            }
             Some(RelayEvent::Ringing { call, leg, relay, .. }) if call == viewer.calls => {
                 let endpoint = viewer.endpoint.clone();
                 self.new_legs.spawn(async move { endpoint.bind_leg(relay, leg).await });
@@ -304,11 +315,17 @@ impl Live {
         if let Some(Ok(leg)) = leg {
             self.paths.add_relay(leg.addr());
             self.legs.push(leg);
+            if self.legs.len() > LEGS_KEPT {
+                self.legs.remove(0);
+            }
             self.relay_lost = false;
         }
     }
 
     fn make_figures(&mut self, viewer: &mut Viewer) -> Option<Over> {
+        if self.called_at.is_none_or(|at| at.elapsed() >= CALL_EVERY) {
+            self.call_again(viewer);
+        }
         let facts = self.paths.facts();
         if facts.silence > SILENCE_MAX {
             return Some(Over::Lost(Lost::TimedOut));
@@ -364,10 +381,15 @@ async fn accept_streams(connection: Connection, pictures: Pictures) {
 
 async fn read_picture(mut stream: RecvStream, pictures: Pictures) {
     while let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await {
-        let Ok(header) = decode::<UpdateHeader>(&bytes) else { return };
-        if !header.is_sound() {
-            return;
-        }
+        let header = match decode::<UpdateHeader>(&bytes) {
+            Ok(header) if header.is_sound() => header,
+            // The decoder refuses it with a reason, and the session ends with one.
+            Ok(header) => {
+                pictures.updates.send(Update { header, payload: Vec::new() }).await.ok();
+                return;
+            }
+            Err(_) => return,
+        };
         let mut payload = vec![0; header.payload_len()];
         if stream.read_exact(&mut payload).await.is_err() {
             return;

@@ -12,7 +12,10 @@ use std::{
 };
 
 use tagio_session::{IdentityKey, Secret, handshake::Credential};
-use tagio_transport::{Endpoint, PathKind, relay::Relay};
+use tagio_transport::{
+    Endpoint, PathKind,
+    relay::{Relay, RelayEvent},
+};
 use tagio_wire::{
     PublicKey, Size,
     control::CallId,
@@ -21,6 +24,7 @@ use tagio_wire::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    next_relay_event,
     registration::Registration,
     sentences,
     status::{ConnectStep, Ending, ViewerCommand, ViewerPhase, ViewerStatus},
@@ -141,8 +145,12 @@ pub async fn run(
                 return Ok(ending);
             }
             Step::Leave => {
-                viewer.tell(ViewerEvent::Closed(sentences::left().code));
                 viewer.endpoint.close().await;
+                // Who closes the window of a session that failed leaves a failure behind.
+                if let Some(ending) = viewer.ending {
+                    return Ok(ending);
+                }
+                viewer.tell(ViewerEvent::Closed(sentences::left().code));
                 return Ok(sentences::left());
             }
         };
@@ -174,6 +182,8 @@ struct Viewer {
     status: ViewerStatus,
     /// Whether the relay knows this viewer now.
     registered: bool,
+    /// How the session ended, while its window says so.
+    ending: Option<Ending>,
     /// Calls so far; each has its number.
     calls: CallId,
 }
@@ -183,7 +193,16 @@ impl Viewer {
         let endpoint = Endpoint::bind(None)?;
         let by_relay = matches!(config.target, Target::Id(_));
         let relay = by_relay.then(|| Relay::spawn(config.relay.config(&config.identity, false)));
-        Ok(Self { config, endpoint, relay, outlets, status: initial_status(), registered: false, calls: 0 })
+        Ok(Self {
+            config,
+            endpoint,
+            relay,
+            outlets,
+            status: initial_status(),
+            registered: false,
+            ending: None,
+            calls: 0,
+        })
     }
 
     fn tell(&self, event: ViewerEvent) {
@@ -215,13 +234,28 @@ impl Viewer {
     ) -> Step {
         self.enter(ViewerPhase::NeedsSecret { problem });
         loop {
-            match commands.recv().await {
+            match self.next_command(commands).await {
                 Some(ViewerCommand::Secret(text)) => {
                     self.config.secret = Some(Secret::from_typed(&text));
                     return Step::Connect;
                 }
                 Some(ViewerCommand::Leave) | None => return Step::Leave,
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// The user's next command. The relay's events are taken meanwhile: nobody else does.
+    async fn next_command(&mut self, commands: &mut mpsc::Receiver<ViewerCommand>) -> Option<ViewerCommand> {
+        loop {
+            tokio::select! {
+                command = commands.recv() => return command,
+                event = next_relay_event(&mut self.relay) => match event {
+                    Some(RelayEvent::Online { .. }) => self.registered = true,
+                    Some(RelayEvent::Offline { .. }) => self.registered = false,
+                    Some(_) => {}
+                    None => self.relay = None,
+                },
             }
         }
     }
@@ -337,9 +371,10 @@ impl Viewer {
 
     async fn end(&mut self, ending: Ending, commands: &mut mpsc::Receiver<ViewerCommand>) -> Step {
         self.tell(ViewerEvent::Closed(ending.code));
+        self.ending = Some(ending.clone());
         self.enter(ViewerPhase::Ended(ending));
         loop {
-            match commands.recv().await {
+            match self.next_command(commands).await {
                 Some(ViewerCommand::Retry) => break,
                 Some(ViewerCommand::ForgetPin) => {
                     let target = self.config.target.clone();
@@ -358,6 +393,7 @@ impl Viewer {
                 Some(_) => {}
             }
         }
+        self.ending = None;
         // A code is spent by now; a password still works.
         let keeps = |secret: &Secret| secret.kind() == tagio_wire::session::SecretKind::Password;
         if self.config.secret.as_ref().is_some_and(keeps) {

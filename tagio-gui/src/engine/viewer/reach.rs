@@ -129,11 +129,22 @@ impl Viewer {
         }
         self.progress(ConnectStep::Calling);
         let leg = self.endpoint.bind_leg(ringing.relay, ringing.leg).await;
-        let leg = leg.map_err(|error| sentences::no_leg(&error))?;
+        let leg = leg.map_err(|error| sentences::no_leg(&error)).inspect_err(|_| self.end_call())?;
         let connected = timeout(CONNECT_DEADLINE, self.endpoint.connect(leg.addr())).await;
-        let connection =
-            connected.unwrap_or(Err(ConnectError::TimedOut)).map_err(|e| sentences::unreachable(&e))?;
-        Ok((connection, leg, ringing.target_key))
+        match connected.unwrap_or(Err(ConnectError::TimedOut)) {
+            Ok(connection) => Ok((connection, leg, ringing.target_key)),
+            Err(error) => {
+                self.end_call();
+                Err(sentences::unreachable(&error).into())
+            }
+        }
+    }
+
+    /// Gives the leg of a call back that came to nothing.
+    fn end_call(&self) {
+        if let Some(relay) = &self.relay {
+            relay.end_call(self.calls);
+        }
     }
 
     async fn reach_address(&self, at: &HostPort) -> Result<Connection, Failure> {
@@ -218,8 +229,25 @@ impl Viewer {
 }
 
 impl Viewer {
+    /// Takes note of what the relay said while nobody listened.
+    fn catch_up(&mut self) {
+        let Some(relay) = &mut self.relay else { return };
+        while let Some(event) = relay.try_event() {
+            match event {
+                RelayEvent::Online { .. } => self.registered = true,
+                RelayEvent::Offline { .. } => self.registered = false,
+                // Answers to calls that were given up, and calls to a viewer, which takes none.
+                RelayEvent::Incoming { .. }
+                | RelayEvent::Ringing { .. }
+                | RelayEvent::CallFailed { .. }
+                | RelayEvent::Status { .. } => {}
+            }
+        }
+    }
+
     /// Calls `id` and waits until the relay put it through. Registers first where that is not done yet.
     async fn call(&mut self, id: PeerId) -> Result<Ringing, Failure> {
+        self.catch_up();
         self.calls += 1;
         let call = self.calls;
         let relay = self.relay.as_mut().ok_or_else(sentences::no_relay_at_all)?;
