@@ -139,10 +139,10 @@ impl<'a> Visit<'a> {
                 Over::Lost => tickets.session_lost(self.ticket.id, Instant::now()),
             }
         }
-        if let Over::Ended(reason) = over {
-            if tell(&mut send, &HostMessage::Ended(reason)).await.is_ok() {
-                send.finish_soon().await;
-            }
+        if let Over::Ended(reason) = over
+            && tell(&mut send, &HostMessage::Ended(reason)).await.is_ok()
+        {
+            send.finish_soon().await;
         }
         self.house.notes.send(Note::Left(self.viewer)).await.ok();
         over
