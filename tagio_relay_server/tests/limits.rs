@@ -109,13 +109,13 @@ async fn messages_come_no_faster_than_allowed() {
 async fn calls_come_no_faster_than_allowed_also_after_a_reconnect() {
     let relay = Relay::start_with(|config| config.limits.call_burst = 2).await;
     let keys = Keys::new();
-    let target = Client::connect(&relay).await.id();
+    let target = Client::connect(&relay).await;
     for call in 0..3 {
         let mut caller = Client::connect_as(&relay, &keys).await;
-        caller.send(&ClientMessage::Call { call, target }).await;
+        caller.send(&ClientMessage::Call { call, target: target.id() }).await;
         let answer = caller.recv().await;
         match call {
-            0 | 1 => assert!(matches!(answer, RelayMessage::CallFailed { reason: CallFailure::Offline, .. })),
+            0 | 1 => assert!(matches!(answer, RelayMessage::Ringing { .. }), "{answer:?}"),
             _ => assert!(
                 matches!(answer, RelayMessage::CallFailed { reason: CallFailure::RateLimited(1..=3), .. }),
                 "{answer:?}"
@@ -159,4 +159,21 @@ async fn a_replayed_handshake_neither_takes_nor_ends_a_presence() {
     owner.ping(3).await;
     assert!(matches!(watcher.recv().await, RelayMessage::Ringing { .. }));
     assert!(watcher.online(owner.id()).await);
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_may_be_called_again_and_again() {
+    let relay = Relay::start_with(|config| config.limits.call_burst = 2).await;
+    let keys = Keys::new();
+    let target = Client::connect(&relay).await.id();
+    let mut watcher = Client::connect(&relay).await;
+    while watcher.online(target).await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for call in 0..20 {
+        let mut caller = Client::connect_as(&relay, &keys).await;
+        caller.send(&ClientMessage::Call { call, target }).await;
+        let answer = caller.recv().await;
+        assert_eq!(answer, RelayMessage::CallFailed { call, reason: CallFailure::Offline });
+    }
 }

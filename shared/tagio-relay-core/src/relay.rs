@@ -252,12 +252,13 @@ impl<R: CryptoRng> RelayState<R> {
         if target == caller.id {
             return Err(CallFailure::Yourself);
         }
-        self.spend_call(&caller, now)?;
         if self.draining {
             self.denials.count(Denial::Draining);
             return Err(CallFailure::Full);
         }
+        // As much as a lookup tells, so it costs as much: the message. Who waits for a host may keep asking.
         let Some(target_key) = self.target_key(target) else { return Err(CallFailure::Offline) };
+        self.spend_call(&caller, now)?;
         let made_by = CallRef { conn, call };
         let parties = (caller.id, target);
         let [leg, called_leg] =

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{World, client, id};
 use tagio_relay_core::{ConnId, Denial, Output};
 use tagio_wire::control::{CallFailure, ClientMessage, RelayMessage};
@@ -10,6 +12,13 @@ fn is_online(world: &mut World, asker: ConnId, n: u8) -> bool {
     let lookup = ClientMessage::Lookup { request: 1, target: id(n) };
     match &world.say(asker, lookup)[..] {
         [Output::Send { message: RelayMessage::Status { online, .. }, .. }] => *online,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn failure(world: &mut World, caller: ConnId, n: u8) -> CallFailure {
+    match &world.say(caller, ClientMessage::Call { call: 99, target: id(n) })[..] {
+        [Output::Send { message: RelayMessage::CallFailed { reason, .. }, .. }] => *reason,
         other => panic!("{other:?}"),
     }
 }
@@ -93,20 +102,30 @@ fn a_client_without_presence_calls_and_cannot_be_called() {
 fn calls_are_limited_by_key_and_by_address() {
     let mut world = World::new();
     let (a, _) = (world.join(1), world.join(9));
-    let mut limited = |conn, call| {
-        let outputs = world.say(conn, ClientMessage::Call { call, target: id(8) });
-        let [Output::Send { message: RelayMessage::CallFailed { reason, .. }, .. }] = &outputs[..] else {
-            panic!("{outputs:?}");
-        };
-        *reason
-    };
     for call in 0..10 {
-        assert_eq!(limited(a, call), CallFailure::Offline);
+        world.call(a, call, 9);
+        world.say(a, ClientMessage::EndCall { call });
     }
-    assert_eq!(limited(a, 10), CallFailure::RateLimited(3));
+    assert_eq!(failure(&mut world, a, 9), CallFailure::RateLimited(3));
     world.wait(3);
-    assert_eq!(world.say(a, ClientMessage::Call { call: 11, target: id(9) }).len(), 2);
+    world.call(a, 11, 9);
     assert_eq!(world.denied(Denial::CallRate), 1);
+}
+
+#[test]
+fn who_waits_for_a_host_may_keep_calling() {
+    let mut world = World::new();
+    let viewer = world.join(1);
+    // What a viewer does whose host is away for 12 seconds.
+    for _ in 0..17 {
+        assert_eq!(failure(&mut world, viewer, 9), CallFailure::Offline);
+        world.now += Duration::from_millis(700);
+    }
+    world.join(9);
+    world.call(viewer, 18, 9);
+    for denial in [Denial::CallRate, Denial::CallRatePerIp, Denial::MessageRate] {
+        assert_eq!(world.denied(denial), 0, "{denial:?}");
+    }
 }
 
 #[test]
