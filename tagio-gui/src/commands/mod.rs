@@ -53,7 +53,7 @@ fn complain(line: &str) {
 
 /// An ending as the error of a command.
 fn failed(ending: &Ending) -> anyhow::Error {
-    anyhow::anyhow!("{} {}", ending.reason, ending.advice)
+    anyhow::anyhow!("{}", format!("{} {}", ending.reason, ending.advice).trim_end())
 }
 
 /// What every subcommand starts from.

@@ -11,6 +11,15 @@ use super::status::Ending;
 /// Code of the ending when nobody with the ID is online.
 pub(super) const OFFLINE: &str = "offline";
 
+/// An error's words as a sentence for people.
+pub(super) fn sentence(error: &impl std::error::Error) -> String {
+    let words = error.to_string();
+    let mut letters = words.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.chain(letters).collect::<String>() + stop
+}
+
 /// An ending that may be tried again.
 pub(super) fn ending(code: &'static str, reason: impl Into<String>, advice: impl Into<String>) -> Ending {
     Ending { code, reason: reason.into(), advice: advice.into(), may_retry: true, key_changed: false }
@@ -161,11 +170,11 @@ pub(super) fn unreachable(error: &ConnectError) -> Ending {
 }
 
 pub(super) fn no_leg(error: &LegError) -> Ending {
-    ending("no-leg", format!("No way through the relay: {error}."), "Check the network and try again.")
+    ending("no-leg", sentence(error), "Check the network and try again.")
 }
 
 pub(super) fn no_relay(error: &RelayError) -> Ending {
-    ending("no-relay", format!("No relay: {error}."), "")
+    ending("no-relay", sentence(error), "")
 }
 
 pub(super) fn no_relay_at_all() -> Ending {

@@ -5,11 +5,12 @@
 
 mod door;
 mod gate;
+mod interface;
 mod streams;
 mod visit;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -17,24 +18,25 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tagio_session::{IdentityKey, OneTimeCode, StoredSecret, resume::TicketId};
+use tagio_session::{OneTimeCode, StoredSecret, resume::TicketId};
 use tagio_transport::{
     Endpoint, Incoming, PathKind,
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{
-    Fingerprint, PeerId, PublicKey,
+    PublicKey,
     leg::LegGrant,
     session::{EndReason, Permission},
 };
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot, watch},
-    task::JoinSet,
+    sync::{Semaphore, mpsc, oneshot},
+    task::{self, JoinError, JoinSet},
 };
 
 use super::{
     next_relay_event,
     registration::Registration,
+    sentences,
     status::{AskingViewer, ConnectedViewer, HostCommand, HostStatus, RelayState, ViewerId},
 };
 use crate::{
@@ -46,6 +48,7 @@ use crate::{
 };
 use door::House;
 use gate::{Gate, make_code};
+pub use interface::{HostConfig, HostEvent, Outlets, initial_status};
 use visit::Order;
 
 /// Visitors at once, strangers at the door included: each costs a handshake, and each viewer a copy of the
@@ -61,52 +64,6 @@ const LEG_CHECK: Duration = Duration::from_secs(30);
 const NOTES_QUEUE: usize = 64;
 /// How long the visitors may take to say goodbye when the host stops.
 const GOODBYE: Duration = Duration::from_secs(2);
-
-/// How to be a host.
-#[derive(Debug)]
-pub struct HostConfig {
-    /// This device's key.
-    pub identity: IdentityKey,
-    /// What viewers see.
-    pub name: String,
-    /// Where to register; `None` waits for direct viewers only.
-    pub relay: Option<Registration>,
-    /// Whether the relay of the settings is the one to use, also when they change.
-    pub follows_settings: bool,
-    /// Where to wait for direct viewers.
-    pub listen: Option<SocketAddr>,
-    /// The unattended password.
-    pub password: Option<StoredSecret>,
-    /// Whether the user is asked about viewers that show the one-time code.
-    pub ask: bool,
-    /// What a viewer is allowed without asking.
-    pub permission: Permission,
-    /// The most that a viewer is allowed, whoever is asked.
-    pub permission_max: Permission,
-    /// Folder of settings and known peers.
-    pub data_dir: PathBuf,
-}
-
-/// What happens, for a program without a window.
-#[derive(Clone, Debug)]
-pub enum HostEvent {
-    /// It waits for direct viewers here.
-    Listening(SocketAddr),
-    /// The relay gave this ID.
-    Registered(PeerId),
-    /// The relay is away; a sentence says why.
-    RelayLost(String),
-    /// The one-time code is this from now on.
-    Code(String),
-    /// The user has to answer.
-    Asking(AskingViewer),
-    /// A viewer is in.
-    Connected(Fingerprint, PathKind),
-    /// Its packets travel this way from now on.
-    Path(Fingerprint, PathKind),
-    /// It is out.
-    Left(Fingerprint),
-}
 
 /// What a visitor reports.
 enum Note {
@@ -128,28 +85,6 @@ enum Note {
     Left(ViewerId),
     /// The one-time code was used, or guessed at too often.
     CodeSpent,
-}
-
-/// Where a host's news go.
-#[derive(Debug)]
-pub struct Outlets {
-    /// The whole state after each change.
-    pub status: watch::Sender<HostStatus>,
-    /// Each change; one that nobody fetches is lost.
-    pub events: mpsc::Sender<HostEvent>,
-}
-
-/// The state of a host that has only just started.
-pub fn initial_status() -> HostStatus {
-    HostStatus {
-        relay: RelayState::Off,
-        id: None,
-        code: String::new(),
-        has_password: false,
-        asking: Vec::new(),
-        viewers: Vec::new(),
-        screen_problem: None,
-    }
 }
 
 /// Is a host until the commands end.
@@ -201,6 +136,7 @@ pub async fn run(
         orders: BTreeMap::new(),
         answers: BTreeMap::new(),
         visits: JoinSet::new(),
+        tasks: HashMap::new(),
         legs: JoinSet::new(),
         codes: JoinSet::new(),
     };
@@ -225,7 +161,8 @@ struct Host {
     orders: BTreeMap<ViewerId, (TicketId, mpsc::Sender<Order>)>,
     answers: BTreeMap<ViewerId, oneshot::Sender<Option<Permission>>>,
     visits: JoinSet<()>,
-    /// The address that the relay saw, once a leg is bound.
+    tasks: HashMap<task::Id, ViewerId>,
+    /// Ends of callers' legs, each kept while it is used.
     legs: JoinSet<()>,
     codes: JoinSet<(OneTimeCode, StoredSecret)>,
 }
@@ -267,7 +204,7 @@ impl Host {
                     let state = screen.borrow_and_update().clone();
                     self.on_screen(state);
                 }
-                Some(_) = self.visits.join_next() => {}
+                Some(over) = self.visits.join_next_with_id() => self.on_visit_over(over),
                 Some(_) = self.legs.join_next() => {}
             }
         }
@@ -295,8 +232,8 @@ impl Host {
                 self.tell(HostEvent::Registered(welcome.id));
             }
             RelayEvent::Offline { error, retry_in } => {
-                let problem = error.to_string();
-                self.tell(HostEvent::RelayLost(problem.clone()));
+                self.tell(HostEvent::RelayLost(error.to_string()));
+                let problem = sentences::sentence(&error);
                 let retry_at = Some(Instant::now() + retry_in);
                 self.status.relay = RelayState::Offline { problem, retry_at };
             }
@@ -338,7 +275,19 @@ impl Host {
         }
         self.next_viewer += 1;
         let viewer = ViewerId(self.next_viewer);
-        self.visits.spawn(door::receive(self.house.clone(), viewer, incoming));
+        let task = self.visits.spawn(door::receive(self.house.clone(), viewer, incoming));
+        self.tasks.insert(task.id(), viewer);
+    }
+
+    /// A visit that ends as it should has said so; one that panicked is taken from the book here.
+    fn on_visit_over(&mut self, over: Result<(task::Id, ()), JoinError>) {
+        let id = over.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let Some(viewer) = self.tasks.remove(&id) else { return };
+        if over.is_err() {
+            self.house.picture.leave(viewer);
+            self.on_note(Note::Asked(viewer));
+            self.on_note(Note::Left(viewer));
+        }
     }
 
     fn on_note(&mut self, note: Note) {
