@@ -71,6 +71,8 @@ denials! {
     LegsPerCaller = "legs_per_caller",
     /// A target with too many legs.
     LegsPerTarget = "legs_per_target",
+    /// Too many legs from one neighbourhood to one target that nobody has met on yet.
+    UnmetLegsPerNet = "unmet_legs_per_net",
     /// No room for another leg.
     LegsFull = "legs_full",
     /// No such channel, or no such token.

@@ -14,7 +14,7 @@ use tagio_wire::{
     leg::{Channel, LegGrant, LegToken},
 };
 
-use crate::{denial::Denial, limits::Limits, presence::ConnId};
+use crate::{admission::SourceNet, denial::Denial, limits::Limits, presence::ConnId};
 
 /// One of the server's UDP sockets. Answers leave by the socket that a client knows, or no NAT lets them in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,24 @@ pub struct CallRef {
     pub call: CallId,
 }
 
+/// Who is to meet on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parties {
+    /// Who calls.
+    pub caller: PeerId,
+    /// From where.
+    pub net: SourceNet,
+    /// Who is called.
+    pub target: PeerId,
+}
+
+impl Parties {
+    /// Where legs that have not met are counted.
+    fn approach(&self) -> (SourceNet, PeerId) {
+        (self.net.neighbourhood(), self.target)
+    }
+}
+
 /// A leg that is no more.
 #[derive(Debug)]
 pub struct Ended {
@@ -71,8 +89,7 @@ struct Leg {
     /// The caller's end and the target's.
     ends: [End; 2],
     call: CallRef,
-    caller: PeerId,
-    target: PeerId,
+    parties: Parties,
     /// Whether both ends were bound once: from then on only silence ends it.
     met: bool,
     /// Creation, then the last packet or binding.
@@ -97,14 +114,16 @@ pub struct Legs {
     deadlines: BTreeSet<(Instant, Channel)>,
     by_caller: BTreeMap<PeerId, u32>,
     by_target: BTreeMap<PeerId, u32>,
+    /// Those that have not met.
+    by_approach: BTreeMap<(SourceNet, PeerId), u32>,
 }
 
 impl Legs {
-    /// A new leg for a call from `caller` to `target`: the grants of the two.
+    /// A new leg for a call: the grants of caller and target.
     pub fn create(
         &mut self,
         call: CallRef,
-        (caller, target): (PeerId, PeerId),
+        parties: Parties,
         limits: &Limits,
         now: Instant,
         rng: &mut impl CryptoRng,
@@ -112,11 +131,15 @@ impl Legs {
         if self.legs.len() >= limits.legs_max as usize {
             return Err(Denial::LegsFull);
         }
-        if self.by_caller.get(&caller).is_some_and(|n| *n >= limits.legs_per_caller_max) {
+        if self.by_caller.get(&parties.caller).is_some_and(|n| *n >= limits.legs_per_caller_max) {
             return Err(Denial::LegsPerCaller);
         }
-        if self.by_target.get(&target).is_some_and(|n| *n >= limits.legs_per_target_max) {
+        if self.by_target.get(&parties.target).is_some_and(|n| *n >= limits.legs_per_target_max) {
             return Err(Denial::LegsPerTarget);
+        }
+        let approach = parties.approach();
+        if self.by_approach.get(&approach).is_some_and(|n| *n >= limits.unmet_legs_per_net_max) {
+            return Err(Denial::UnmetLegsPerNet);
         }
         // The map holds at most `legs_max` of 2³² numbers, so a second try is rare and a third unheard of.
         let mut channel = Channel(rng.random());
@@ -127,9 +150,10 @@ impl Legs {
         let ends = grants.map(|grant| End { token: grant.token, route: None });
         let queued = now + Duration::from_secs(limits.leg_unbound_secs.into());
         self.deadlines.insert((queued, channel));
-        self.legs.insert(channel, Leg { ends, call, caller, target, met: false, active: now, queued });
-        *self.by_caller.entry(caller).or_default() += 1;
-        *self.by_target.entry(target).or_default() += 1;
+        self.legs.insert(channel, Leg { ends, call, parties, met: false, active: now, queued });
+        *self.by_caller.entry(parties.caller).or_default() += 1;
+        *self.by_target.entry(parties.target).or_default() += 1;
+        *self.by_approach.entry(approach).or_default() += 1;
         Ok(grants)
     }
 
@@ -142,7 +166,10 @@ impl Legs {
             .find(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
             .ok_or(Denial::LegUnknown)?;
         let before = end.route.replace(route);
-        leg.met |= leg.ends.iter().all(|end| end.route.is_some());
+        if !leg.met && leg.ends.iter().all(|end| end.route.is_some()) {
+            leg.met = true;
+            release(&mut self.by_approach, leg.parties.approach());
+        }
         // Before both ends have met, binding alone must not keep a leg alive.
         if leg.met {
             leg.active = now;
@@ -183,8 +210,11 @@ impl Legs {
     pub fn remove(&mut self, channel: Channel) -> Option<Ended> {
         let leg = self.legs.remove(&channel)?;
         self.deadlines.remove(&(leg.queued, channel));
-        release(&mut self.by_caller, leg.caller);
-        release(&mut self.by_target, leg.target);
+        release(&mut self.by_caller, leg.parties.caller);
+        release(&mut self.by_target, leg.parties.target);
+        if !leg.met {
+            release(&mut self.by_approach, leg.parties.approach());
+        }
         let tcp = leg.ends.iter().filter_map(|end| match end.route {
             Some(Route::Tcp(id)) => Some(id),
             Some(Route::Udp(_)) | None => None,
@@ -225,11 +255,11 @@ impl Legs {
     }
 }
 
-fn release(counts: &mut BTreeMap<PeerId, u32>, id: PeerId) {
-    if let Some(count) = counts.get_mut(&id) {
+fn release<K: Ord>(counts: &mut BTreeMap<K, u32>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
         *count -= 1;
         if *count == 0 {
-            counts.remove(&id);
+            counts.remove(&key);
         }
     }
 }

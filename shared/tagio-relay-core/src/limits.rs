@@ -45,6 +45,9 @@ pub const CALL_PER_IP_INTERVAL_MS: u32 = 500;
 pub const LEGS_PER_CALLER_MAX: u32 = 16;
 /// Live legs that may lead to one key: a host with many viewers, yet not one that strangers can fill up.
 pub const LEGS_PER_TARGET_MAX: u32 = 64;
+/// Live legs from one neighbourhood (IPv4 /24, IPv6 /56) to one key whose ends have not both been bound:
+/// honest ones meet within a second, and whoever makes keys by the dozen cannot fill a host's places alone.
+pub const UNMET_LEGS_PER_NET_MAX: u32 = 8;
 /// Live legs in all: about 300 bytes each, and far more than one port's bandwidth carries.
 pub const LEGS_MAX: u32 = 20_000;
 /// A leg whose ends are not both bound after this time is gone: both sides bind within a second or two.
@@ -100,6 +103,7 @@ limits! {
     call_per_ip_interval_ms: u32 = CALL_PER_IP_INTERVAL_MS,
     legs_per_caller_max: u32 = LEGS_PER_CALLER_MAX,
     legs_per_target_max: u32 = LEGS_PER_TARGET_MAX,
+    unmet_legs_per_net_max: u32 = UNMET_LEGS_PER_NET_MAX,
     legs_max: u32 = LEGS_MAX,
     leg_unbound_secs: u16 = LEG_UNBOUND_SECS,
     leg_idle_secs: u16 = LEG_IDLE_SECS,

@@ -20,7 +20,7 @@ use crate::{
     admission::SourceNet,
     cookie::CookieJar,
     denial::{Denial, Denials},
-    legs::{CallRef, Ended, Legs, Route, TcpLegId, UdpPeer},
+    legs::{CallRef, Ended, Legs, Parties, Route, TcpLegId, UdpPeer},
     limits::Limits,
     presence::{Client, ConnId, Presence},
     rate::{Rate, RateTable},
@@ -260,7 +260,7 @@ impl<R: CryptoRng> RelayState<R> {
         let Some(target_key) = self.target_key(target) else { return Err(CallFailure::Offline) };
         self.spend_call(&caller, now)?;
         let made_by = CallRef { conn, call };
-        let parties = (caller.id, target);
+        let parties = Parties { caller: caller.id, net: caller.net, target };
         let [leg, called_leg] =
             self.legs.create(made_by, parties, &self.limits, now, &mut self.rng).map_err(|denial| {
                 self.denials.count(denial);

@@ -2,8 +2,12 @@
 
 mod common;
 
-use common::{World, id, peer};
-use tagio_relay_core::{Denial, Limits, Output, Route, SocketIndex, UdpPeer, relay::Verdict};
+use std::net::IpAddr;
+
+use common::{World, client, id, peer};
+use tagio_relay_core::{
+    Client, Denial, Limits, Output, Route, SocketIndex, SourceNet, UdpPeer, relay::Verdict,
+};
 use tagio_wire::{
     control::{CallFailure, ClientMessage, RelayMessage},
     leg::{Datagram, LegGrant, LegToken},
@@ -150,6 +154,62 @@ fn legs_are_limited_for_caller_target_and_relay() {
     assert_eq!(world.denied(Denial::LegsFull), 1);
     world.say(conns[0], ClientMessage::EndCall { call: 1 });
     world.call(conns[1], 2, 4);
+}
+
+#[test]
+fn strangers_of_one_network_cannot_fill_a_host() {
+    let mut world = World::new();
+    let host = world.join(99);
+    let mut keys = Vec::new();
+    for n in 1..=4 {
+        let caller = world.join(n);
+        keys.push(caller);
+        for call in 0..2 {
+            world.call(caller, call, 99);
+        }
+    }
+    let refused = |world: &mut World, caller, call| {
+        let outputs = world.say(caller, ClientMessage::Call { call, target: id(99) });
+        matches!(
+            outputs[..],
+            [Output::Send { message: RelayMessage::CallFailed { reason: CallFailure::Full, .. }, .. }]
+        )
+    };
+    assert!(keys.iter().all(|caller| refused(&mut world, *caller, 2)), "also with another key");
+    assert_eq!(world.denied(Denial::UnmetLegsPerNet), 4);
+    world.join(98);
+    world.call(keys[0], 3, 98);
+    let elsewhere = SourceNet::from(IpAddr::from([192, 0, 3, 1]));
+    let elsewhere = world.relay.connect(Client { net: elsewhere, ..client(50) }, true, world.now);
+    let (a, b) = world.call(elsewhere, 1, 99);
+    // Those that meet, end or expire give their places back.
+    world.bind(peer(1), a);
+    world.bind(peer(2), b);
+    world.say(keys[0], ClientMessage::EndCall { call: 0 });
+    let (a, b) = world.call(keys[0], 4, 99);
+    assert!(refused(&mut world, keys[0], 5));
+    world.bind(peer(3), a);
+    world.bind(peer(4), b);
+    world.call(keys[0], 6, 99);
+    assert!(refused(&mut world, keys[1], 7));
+    world.say(keys[0], ClientMessage::EndCall { call: 4 });
+    assert!(refused(&mut world, keys[1], 8), "one that had met has given its place back before");
+    world.wait(30);
+    world.ping(host);
+    assert_eq!(world.relay.legs().len(), 1);
+    for call in 10..18 {
+        world.call(keys[call as usize % 4], call, 99);
+    }
+    assert!(refused(&mut world, keys[0], 20));
+}
+
+#[test]
+fn a_network_is_a_neighbourhood() {
+    let net = |text: &str| SourceNet::from(text.parse::<IpAddr>().unwrap()).neighbourhood();
+    assert_eq!(net("192.0.2.1"), net("::ffff:192.0.2.255"));
+    assert_ne!(net("192.0.2.1"), net("192.0.3.1"));
+    assert_eq!(net("2001:db8:0:1200::1"), net("2001:db8:0:12ff::2"));
+    assert_ne!(net("2001:db8:0:1200::1"), net("2001:db8:0:1300::1"));
 }
 
 #[test]
