@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -35,7 +36,11 @@ pub(crate) enum Delivery {
 /// What to do with a datagram.
 pub(crate) enum Action {
     Deliver(Delivery),
-    Reply(Datagram<'static>),
+    Reply {
+        answer: Datagram<'static>,
+        /// `DATA` datagrams that go to the same client behind it.
+        held: Vec<Vec<u8>>,
+    },
     Nothing,
 }
 
@@ -53,12 +58,14 @@ pub(crate) struct Hub {
     denials: Arc<Denials>,
     clients: HashMap<ConnId, Arc<Outbox>>,
     legs: HashMap<TcpLegId, Arc<Outbox>>,
+    /// For the UDP client that is answered next. Empty between two verbs.
+    held: Vec<Vec<u8>>,
 }
 
 impl Hub {
     pub(crate) fn new(limits: Limits, denials: Arc<Denials>) -> Self {
         let state = RelayState::new(limits, Arc::clone(&denials), rand::make_rng(), Instant::now());
-        Self { state, denials, clients: HashMap::new(), legs: HashMap::new() }
+        Self { state, denials, clients: HashMap::new(), legs: HashMap::new(), held: Vec::new() }
     }
 
     pub(crate) fn set_limits(&mut self, limits: Limits) {
@@ -86,9 +93,9 @@ impl Hub {
         let verdict = self.state.handle_datagram(from, bytes, Instant::now());
         match verdict {
             Verdict::Forward(route) => self.delivery(route).map_or(Action::Nothing, Action::Deliver),
-            Verdict::Reply(datagram) => {
+            Verdict::Reply(answer) => {
                 self.carry_out();
-                Action::Reply(datagram)
+                Action::Reply { answer, held: mem::take(&mut self.held) }
             }
             Verdict::Drop => Action::Nothing,
         }
@@ -101,8 +108,8 @@ impl Hub {
         Ok(id)
     }
 
-    pub(crate) fn forward_tcp(&mut self, id: TcpLegId, channel: Channel, len: usize) -> Option<Delivery> {
-        let route = self.state.forward_tcp(id, channel, len, Instant::now())?;
+    pub(crate) fn forward_tcp(&mut self, id: TcpLegId, channel: Channel, packet: &[u8]) -> Option<Delivery> {
+        let route = self.state.forward_tcp(id, channel, packet, Instant::now())?;
         self.delivery(route)
     }
 
@@ -167,6 +174,16 @@ impl Hub {
                 Output::Close { conn } => {
                     if let Some(outbox) = self.clients.get(&conn) {
                         outbox.finish();
+                    }
+                }
+                Output::Packet { to: Route::Udp(_), channel, packet } => {
+                    self.held.push(Datagram::Data { channel, packet: &packet }.bytes());
+                }
+                Output::Packet { to: Route::Tcp(leg), packet, .. } => {
+                    if let Some(outbox) = self.legs.get(&leg)
+                        && outbox.push(&packet).is_err()
+                    {
+                        self.denials.count(Denial::LegQueueFull);
                     }
                 }
                 Output::CloseLeg { leg } => {

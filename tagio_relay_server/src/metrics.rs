@@ -19,6 +19,8 @@ pub(crate) fn text(shared: &Shared) -> String {
     metric("tagio_relay_legs", "gauge", "Relay legs", gauges.legs as u64);
     metric("tagio_relay_packets_total", "counter", "Packets forwarded", gauges.traffic.packets);
     metric("tagio_relay_bytes_total", "counter", "Bytes in forwarded packets", gauges.traffic.bytes);
+    let help = "Packets that waited for an end of their leg to be bound";
+    metric("tagio_relay_held_packets_total", "counter", help, gauges.traffic.held);
     let name = "tagio_relay_denied_total";
     head(&mut out, name, "counter", "What was refused or dropped, by reason");
     for (denial, count) in shared.denials.iter() {

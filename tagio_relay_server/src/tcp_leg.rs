@@ -81,7 +81,7 @@ async fn receive(shared: &Shared, mut stream: impl AsyncRead + Unpin, leg: &Leg)
         if stream.read_exact(&mut datagram[DATA_HEADER_LEN..]).await.is_err() {
             break;
         }
-        let delivery = lock(&shared.hub).forward_tcp(leg.id, leg.channel, len);
+        let delivery = lock(&shared.hub).forward_tcp(leg.id, leg.channel, &datagram[DATA_HEADER_LEN..]);
         if let Some(delivery) = delivery {
             udp::deliver(shared, &delivery, datagram);
         }

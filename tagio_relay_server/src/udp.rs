@@ -97,7 +97,11 @@ fn handle(shared: &Shared, from: UdpPeer, bytes: &[u8]) {
     let action = lock(&shared.hub).handle_datagram(from, bytes);
     match action {
         Action::Deliver(delivery) => deliver(shared, &delivery, bytes),
-        Action::Reply(reply) => deliver(shared, &Delivery::Udp(from), &reply.bytes()),
+        Action::Reply { answer, held } => {
+            let sender = Delivery::Udp(from);
+            deliver(shared, &sender, &answer.bytes());
+            held.iter().for_each(|datagram| deliver(shared, &sender, datagram));
+        }
         Action::Nothing => {}
     }
 }

@@ -63,6 +63,30 @@ async fn two_tcp_ends_exchange_packets_in_order() {
 }
 
 #[tokio::test]
+async fn first_packets_reach_an_end_that_comes_later() {
+    let relay = Relay::start().await;
+    let (_caller, _target, a, b) = grants(&relay).await;
+    let a = UdpEnd::bound(&relay, a).await;
+    a.send_packet(b"first").await;
+    a.send_packet(b"second").await;
+    relay.wait_metric("tagio_relay_held_packets_total", 2).await;
+    let b = UdpEnd::bound(&relay, b).await;
+    assert_eq!(b.recv_packet().await, b"first", "and behind the answer that binds");
+    assert_eq!(b.recv_packet().await, b"second");
+
+    let (_caller, _target, a, b) = grants(&relay).await;
+    let mut a = tcp_end(&relay, a).await.unwrap();
+    write_frame(&mut a, b"first").await.unwrap();
+    write_frame(&mut a, &[2; 1500]).await.unwrap();
+    relay.wait_metric("tagio_relay_held_packets_total", 4).await;
+    let mut b = tcp_end(&relay, b).await.unwrap();
+    assert_eq!(read_frame(&mut b).await.unwrap(), b"first");
+    assert_eq!(read_frame(&mut b).await.unwrap(), [2; 1500]);
+    assert_eq!(relay.metric("tagio_relay_packets_total").await, 4);
+    assert_eq!(relay.denied("leg_unbound").await, 0);
+}
+
+#[tokio::test]
 async fn an_end_without_a_cookie_or_with_a_wrong_token_gets_nothing() {
     let relay = Relay::start().await;
     let (_caller, _target, a, b) = grants(&relay).await;

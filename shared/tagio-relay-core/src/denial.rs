@@ -79,7 +79,7 @@ denials! {
     LegUnknown = "leg_unknown",
     /// Data from an address that is bound to no end of its channel.
     LegWrongSource = "leg_wrong_source",
-    /// Data for an end that is not bound yet.
+    /// Data for an end that is not bound, and none of the first packets, which wait for it.
     LegUnbound = "leg_unbound",
     /// A bind with a cookie that is not ours, or not any more.
     BadCookie = "bad_cookie",

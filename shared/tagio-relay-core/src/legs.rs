@@ -69,6 +69,29 @@ impl Parties {
     }
 }
 
+/// Packets that a leg keeps until its ends meet: the first flight of a QUIC client, which would otherwise
+/// repeat it only after a good part of a second.
+pub const HELD_PACKETS_MAX: usize = 2;
+/// The longest of them: no first flight has longer ones.
+pub const HELD_PACKET_BYTES_MAX: usize = 1500;
+
+/// What binding an end brings about.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// The TCP connection that the end was bound to before.
+    pub displaced: Option<TcpLegId>,
+    /// What the other end has sent before, oldest first.
+    pub held: Vec<Box<[u8]>>,
+}
+
+/// A packet for an end that is not bound yet.
+#[derive(Debug)]
+struct Held {
+    /// Which of `Leg::ends` it is for.
+    to: usize,
+    packet: Box<[u8]>,
+}
+
 /// A leg that is no more.
 #[derive(Debug)]
 pub struct Ended {
@@ -92,6 +115,8 @@ struct Leg {
     parties: Parties,
     /// Whether both ends were bound once: from then on only silence ends it.
     met: bool,
+    /// At most [`HELD_PACKETS_MAX`]; none once it has met.
+    held: Vec<Held>,
     /// Creation, then the last packet or binding.
     active: Instant,
     /// INVARIANT: `(queued, channel)` is in `Legs::deadlines`, and not later than the leg's true deadline.
@@ -150,22 +175,24 @@ impl Legs {
         let ends = grants.map(|grant| End { token: grant.token, route: None });
         let queued = now + Duration::from_secs(limits.leg_unbound_secs.into());
         self.deadlines.insert((queued, channel));
-        self.legs.insert(channel, Leg { ends, call, parties, met: false, active: now, queued });
+        self.legs
+            .insert(channel, Leg { ends, call, parties, met: false, held: Vec::new(), active: now, queued });
         *self.by_caller.entry(parties.caller).or_default() += 1;
         *self.by_target.entry(parties.target).or_default() += 1;
         *self.by_approach.entry(approach).or_default() += 1;
         Ok(grants)
     }
 
-    /// Binds the end that `grant` opens to `route`; the TCP connection that it was bound to before, if any.
-    pub fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<Option<TcpLegId>, Denial> {
+    /// Binds the end that `grant` opens to `route`.
+    pub fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<Bound, Denial> {
         let leg = self.legs.get_mut(&grant.channel).ok_or(Denial::LegUnknown)?;
-        let end = leg
+        let index = leg
             .ends
-            .iter_mut()
-            .find(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
+            .iter()
+            .position(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
             .ok_or(Denial::LegUnknown)?;
-        let before = end.route.replace(route);
+        let before = leg.ends[index].route.replace(route);
+        let held = leg.held.extract_if(.., |held| held.to == index).map(|held| held.packet).collect();
         if !leg.met && leg.ends.iter().all(|end| end.route.is_some()) {
             leg.met = true;
             release(&mut self.by_approach, leg.parties.approach());
@@ -174,10 +201,11 @@ impl Legs {
         if leg.met {
             leg.active = now;
         }
-        Ok(match before {
+        let displaced = match before {
             Some(Route::Tcp(old)) if route != Route::Tcp(old) => Some(old),
             Some(Route::Tcp(_) | Route::Udp(_)) | None => None,
-        })
+        };
+        Ok(Bound { displaced, held })
     }
 
     /// The TCP connection is gone. Its end can be bound again until the leg expires.
@@ -204,6 +232,17 @@ impl Legs {
         let to = to.ok_or(Denial::LegUnbound)?;
         leg.active = now;
         Ok(to)
+    }
+
+    /// Keeps a packet that came `from` one end for the other one, which is not bound; whether it does.
+    pub fn hold(&mut self, from: Route, channel: Channel, packet: &[u8]) -> bool {
+        let Some(leg) = self.legs.get_mut(&channel) else { return false };
+        let Some(sender) = leg.ends.iter().position(|end| end.route == Some(from)) else { return false };
+        if leg.met || leg.held.len() >= HELD_PACKETS_MAX || packet.len() > HELD_PACKET_BYTES_MAX {
+            return false;
+        }
+        leg.held.push(Held { to: 1 - sender, packet: packet.into() });
+        true
     }
 
     /// Ends a leg.

@@ -48,7 +48,8 @@ pub const LEGS_PER_TARGET_MAX: u32 = 64;
 /// Live legs from one neighbourhood (IPv4 /24, IPv6 /56) to one key whose ends have not both been bound:
 /// honest ones meet within a second, and whoever makes keys by the dozen cannot fill a host's places alone.
 pub const UNMET_LEGS_PER_NET_MAX: u32 = 8;
-/// Live legs in all: about 300 bytes each, and far more than one port's bandwidth carries.
+/// Live legs in all: about 300 bytes each, 3 kB more while first packets wait, and far more than one port's
+/// bandwidth carries.
 pub const LEGS_MAX: u32 = 20_000;
 /// A leg whose ends are not both bound after this time is gone: both sides bind within a second or two.
 pub const LEG_UNBOUND_SECS: u16 = 30;

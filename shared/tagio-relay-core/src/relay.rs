@@ -44,6 +44,15 @@ pub enum Output {
         /// Its connection.
         conn: ConnId,
     },
+    /// Send a packet that waited for an end of its leg to be bound: behind the answer to that, if there is one.
+    Packet {
+        /// To the end just bound.
+        to: Route,
+        /// Its leg.
+        channel: Channel,
+        /// What to send.
+        packet: Box<[u8]>,
+    },
     /// Close a TCP connection whose leg is gone or was bound anew.
     CloseLeg {
         /// Its name.
@@ -58,7 +67,7 @@ pub enum Verdict {
     Forward(Route),
     /// Answer its sender.
     Reply(Datagram<'static>),
-    /// Nothing; it is counted.
+    /// Nothing: it is counted, or waits for an end to be bound.
     Drop,
 }
 
@@ -69,6 +78,8 @@ pub struct Traffic {
     pub packets: u64,
     /// Bytes in them, without headers.
     pub bytes: u64,
+    /// Packets that waited for an end to be bound, whether it came or not.
+    pub held: u64,
 }
 
 /// All that a relay knows while it runs.
@@ -180,9 +191,9 @@ impl<R: CryptoRng> RelayState<R> {
     /// A datagram came.
     pub fn handle_datagram(&mut self, from: UdpPeer, bytes: &[u8], now: Instant) -> Verdict {
         let verdict = match Datagram::parse(bytes) {
-            Some(Datagram::Data { channel, packet }) => {
-                self.forward(Route::Udp(from), channel, packet.len(), now).map(Verdict::Forward)
-            }
+            Some(Datagram::Data { channel, packet }) => Ok(self
+                .forward(Route::Udp(from), channel, packet, now)
+                .map_or(Verdict::Drop, Verdict::Forward)),
             Some(Datagram::Bind { grant, cookie }) => Ok(self.bind_udp(from, &grant, &cookie, now)),
             Some(
                 Datagram::Challenge { .. }
@@ -206,9 +217,15 @@ impl<R: CryptoRng> RelayState<R> {
         Ok(id)
     }
 
-    /// A packet of `len` bytes came on a TCP leg: where it goes.
-    pub fn forward_tcp(&mut self, id: TcpLegId, channel: Channel, len: usize, now: Instant) -> Option<Route> {
-        self.forward(Route::Tcp(id), channel, len, now).inspect_err(|denial| self.denials.count(*denial)).ok()
+    /// A packet came on a TCP leg: where it goes.
+    pub fn forward_tcp(
+        &mut self,
+        id: TcpLegId,
+        channel: Channel,
+        packet: &[u8],
+        now: Instant,
+    ) -> Option<Route> {
+        self.forward(Route::Tcp(id), channel, packet, now)
     }
 
     /// The connection of a TCP leg is gone.
@@ -324,19 +341,37 @@ impl<R: CryptoRng> RelayState<R> {
     }
 
     fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<(), Denial> {
-        let displaced =
-            self.legs.bind(grant, route, now).inspect_err(|denial| self.denials.count(*denial))?;
-        if let Some(leg) = displaced {
+        let bound = self.legs.bind(grant, route, now).inspect_err(|denial| self.denials.count(*denial))?;
+        if let Some(leg) = bound.displaced {
             self.outputs.push_back(Output::CloseLeg { leg });
+        }
+        for packet in bound.held {
+            self.count_packet(packet.len());
+            self.outputs.push_back(Output::Packet { to: route, channel: grant.channel, packet });
         }
         Ok(())
     }
 
-    fn forward(&mut self, from: Route, channel: Channel, len: usize, now: Instant) -> Result<Route, Denial> {
-        let to = self.legs.forward(from, channel, now)?;
+    fn forward(&mut self, from: Route, channel: Channel, packet: &[u8], now: Instant) -> Option<Route> {
+        match self.legs.forward(from, channel, now) {
+            Ok(to) => {
+                self.count_packet(packet.len());
+                Some(to)
+            }
+            Err(Denial::LegUnbound) if self.legs.hold(from, channel, packet) => {
+                self.traffic.held += 1;
+                None
+            }
+            Err(denial) => {
+                self.denials.count(denial);
+                None
+            }
+        }
+    }
+
+    fn count_packet(&mut self, len: usize) {
         self.traffic.packets += 1;
         self.traffic.bytes += len as u64;
-        Ok(to)
     }
 
     fn end_leg(&mut self, channel: Channel) {

@@ -27,7 +27,10 @@ impl Seen {
             match output {
                 Output::Send { message: RelayMessage::Ringing { leg, .. }, .. }
                 | Output::Send { message: RelayMessage::Incoming { leg, .. }, .. } => self.grants.push(leg),
-                Output::Send { .. } => {}
+                Output::Send { .. } | Output::Packet { to: Route::Udp(_), .. } => {}
+                Output::Packet { to: Route::Tcp(to), .. } => {
+                    assert!(self.tcp.iter().any(|(id, _)| *id == to), "sent to a connection that is closed");
+                }
                 Output::Close { conn } => {
                     world.relay.disconnect(conn);
                     self.conns.retain(|known| *known != conn);

@@ -19,8 +19,6 @@ fn packets_go_to_the_other_end_and_nowhere_else() {
     let (caller, _) = (world.join(1), world.join(2));
     let (a, b) = world.call(caller, 1, 2);
     world.bind(peer(1), a);
-    assert_eq!(world.data(peer(1), a), Verdict::Drop, "nobody is there yet");
-    assert_eq!(world.denied(Denial::LegUnbound), 1);
     world.bind(peer(2), b);
     assert_eq!(world.data(peer(1), a), Verdict::Forward(Route::Udp(peer(2))));
     assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(1))));
@@ -96,9 +94,9 @@ fn an_end_moves_between_udp_and_tcp() {
     let second = world.relay.bind_tcp(&a, world.now).unwrap();
     assert_eq!(world.outputs(), [Output::CloseLeg { leg: first }]);
     world.relay.tcp_closed(first, a.channel);
-    let to = world.relay.forward_tcp(second, a.channel, 6, world.now);
+    let to = world.relay.forward_tcp(second, a.channel, b"packet", world.now);
     assert_eq!(to, Some(Route::Udp(peer(2))), "the end of the first connection does not touch the second");
-    assert_eq!(world.relay.forward_tcp(first, a.channel, 6, world.now), None);
+    assert_eq!(world.relay.forward_tcp(first, a.channel, b"packet", world.now), None);
     world.bind(peer(3), a);
     assert_eq!(world.outputs(), [Output::CloseLeg { leg: second }]);
     assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(3))));
@@ -210,6 +208,65 @@ fn a_network_is_a_neighbourhood() {
     assert_ne!(net("192.0.2.1"), net("192.0.3.1"));
     assert_eq!(net("2001:db8:0:1200::1"), net("2001:db8:0:12ff::2"));
     assert_ne!(net("2001:db8:0:1200::1"), net("2001:db8:0:1300::1"));
+}
+
+#[test]
+fn first_packets_wait_for_the_other_end() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let ((a, b), (c, d)) = (world.call(caller, 1, 2), world.call(caller, 2, 2));
+    let data = |packet: &'static [u8], grant: LegGrant| Datagram::Data { channel: grant.channel, packet };
+    let handed = |to, grant: LegGrant, packet: &[u8]| Output::Packet {
+        to,
+        channel: grant.channel,
+        packet: packet.into(),
+    };
+    // By UDP: too long, two that are kept, one too many.
+    world.bind(peer(1), a);
+    for packet in [&[1; 1501][..], &[2; 1500], b"second", b"third"] {
+        let datagram = Datagram::Data { channel: a.channel, packet };
+        assert_eq!(world.datagram(peer(1), &datagram), Verdict::Drop);
+    }
+    assert_eq!(world.datagram(peer(9), &data(b"of a stranger", a)), Verdict::Drop);
+    assert_eq!(world.denied(Denial::LegUnbound), 2);
+    assert_eq!(world.denied(Denial::LegWrongSource), 1);
+    world.bind(peer(1), a);
+    assert_eq!(world.outputs(), [], "its own end coming again does not hand them out");
+    assert_eq!((world.relay.traffic().held, world.relay.traffic().packets), (2, 0));
+    world.bind(peer(2), b);
+    let to = Route::Udp(peer(2));
+    assert_eq!(world.outputs(), [handed(to, b, &[2; 1500]), handed(to, b, b"second")]);
+    assert_eq!((world.relay.traffic().packets, world.relay.traffic().bytes), (2, 1506));
+    world.bind(peer(2), b);
+    assert_eq!(world.outputs(), [], "once only");
+    // By TCP.
+    let first = world.relay.bind_tcp(&c, world.now).unwrap();
+    assert_eq!(world.relay.forward_tcp(first, c.channel, b"packet", world.now), None);
+    let second = world.relay.bind_tcp(&d, world.now).unwrap();
+    assert_eq!(world.outputs(), [handed(Route::Tcp(second), d, b"packet")]);
+    // An end that is lost later is not waited for.
+    world.relay.tcp_closed(second, d.channel);
+    assert_eq!(world.relay.forward_tcp(first, c.channel, b"packet", world.now), None);
+    assert_eq!(world.denied(Denial::LegUnbound), 3);
+    world.relay.bind_tcp(&d, world.now).unwrap();
+    assert_eq!(world.outputs(), []);
+}
+
+#[test]
+fn packets_that_wait_in_vain_go_with_their_leg() {
+    let mut world = World::with(Limits { keepalive_secs: 10_000, ..Limits::default() });
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    for _ in 0..29 {
+        world.wait(1);
+        world.bind(peer(1), a);
+        world.data(peer(1), a);
+    }
+    assert_eq!(world.relay.legs().len(), 1);
+    world.wait(1);
+    assert!(world.relay.legs().is_empty(), "they keep no leg alive");
+    world.bind(peer(2), b);
+    assert_eq!(world.outputs(), []);
 }
 
 #[test]

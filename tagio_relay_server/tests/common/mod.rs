@@ -107,13 +107,18 @@ impl Relay {
 
     /// Waits until something was turned away for this reason `count` times.
     pub async fn wait_denied(&self, reason: &str, count: u64) {
+        self.wait_metric(&format!("tagio_relay_denied_total{{reason=\"{reason}\"}}"), count).await;
+    }
+
+    /// Waits until a counter is at `count` or above.
+    pub async fn wait_metric(&self, name: &str, count: u64) {
         for _ in 0..250 {
-            if self.denied(reason).await >= count {
+            if self.metric(name).await >= count {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{reason} stays at {}, expected {count}", self.denied(reason).await);
+        panic!("{name} stays at {}, expected {count}", self.metric(name).await);
     }
 }
 
