@@ -236,6 +236,11 @@ impl Live {
         match decoded {
             Some(Decoded::Done(number)) => {
                 self.frames += 1;
+                let screen = self.canvas.lock().picture.size();
+                if viewer.status.screen != screen {
+                    viewer.status.screen = screen;
+                    viewer.publish();
+                }
                 if !matches!(viewer.status.phase, ViewerPhase::Live) {
                     viewer.tell(ViewerEvent::FirstFrame);
                     viewer.enter(ViewerPhase::Live);
@@ -332,10 +337,8 @@ impl Live {
         }
         let rtt = Some(Duration::from_millis(facts.rtt.as_millis() as u64)).filter(|_| !facts.rtt.is_zero());
         let fps = std::mem::take(&mut self.frames);
-        let screen = viewer.outlets.canvas.lock().picture.size();
-        let news = (viewer.status.rtt, viewer.status.fps, viewer.status.screen) != (rtt, fps, screen);
-        if news {
-            (viewer.status.rtt, viewer.status.fps, viewer.status.screen) = (rtt, fps, screen);
+        if (viewer.status.rtt, viewer.status.fps) != (rtt, fps) {
+            (viewer.status.rtt, viewer.status.fps) = (rtt, fps);
             viewer.publish();
         }
         None
