@@ -44,8 +44,7 @@ impl Namespace {
 
     /// Joins two by a cable, each end with its address in one /24, and makes `router` the way out of `self`.
     pub fn join(&self, own: Ipv4Addr, router: &Self, router_address: Ipv4Addr) -> Result<()> {
-        let end = |address: Ipv4Addr| format!("to-{}-{}", address.octets()[2], address.octets()[3]);
-        let (near, far) = (end(router_address), end(own));
+        let (near, far) = (interface_to(router_address), interface_to(own));
         #[rustfmt::skip]
         run("ip", &["link", "add", &near, "netns", &self.name, "type", "veth", "peer", "name", &far, "netns", &router.name])?;
         for (namespace, interface, address) in [(self, &near, own), (router, &far, router_address)] {
@@ -53,6 +52,18 @@ impl Namespace {
             namespace.run(&["ip", "link", "set", interface, "up"])?;
         }
         self.run(&["ip", "route", "add", "default", "via", &router_address.to_string()])?;
+        Ok(())
+    }
+
+    /// Pulls the cable to this neighbour, who keeps its addresses and its routes.
+    pub fn unplug(&self, neighbour: Ipv4Addr) -> Result<()> {
+        self.run(&["ip", "link", "set", &interface_to(neighbour), "down"])?;
+        Ok(())
+    }
+
+    /// Puts it back.
+    pub fn plug_in(&self, neighbour: Ipv4Addr) -> Result<()> {
+        self.run(&["ip", "link", "set", &interface_to(neighbour), "up"])?;
         Ok(())
     }
 
@@ -74,6 +85,15 @@ impl Namespace {
         run("ip", &args).with_context(|| format!("in network namespace {}", self.name))
     }
 
+    /// A file as a process inside reads it, such as the counters below `/proc/net`.
+    ///
+    /// # Panics
+    /// When it cannot be read.
+    #[track_caller]
+    pub fn read(&self, path: &str) -> String {
+        self.run(&["cat", path]).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
     /// The same command, to be started inside.
     pub fn inside(&self, command: &Command) -> Command {
         let mut wrapped = Command::new("ip");
@@ -92,6 +112,11 @@ impl Namespace {
         self.run(&["nft", "add", "chain", "inet", "tagio", hook, &definition])?;
         Ok(())
     }
+}
+
+/// The interface of a cable is called by who is at its other end.
+fn interface_to(address: Ipv4Addr) -> String {
+    format!("to-{}-{}", address.octets()[2], address.octets()[3])
 }
 
 impl Drop for Namespace {
@@ -124,5 +149,9 @@ mod tests {
         };
         assert!(connects(&a, "10.99.0.1") && connects(&b, "10.99.0.1"));
         assert!(!connects(&a, "10.77.2.2"));
+        router.unplug(Ip::new(10, 77, 1, 2)).expect("unplugged");
+        assert!(!connects(&a, "10.99.0.1") && connects(&b, "10.99.0.1"));
+        router.plug_in(Ip::new(10, 77, 1, 2)).expect("plugged in");
+        assert!(connects(&a, "10.99.0.1"));
     }
 }

@@ -42,6 +42,31 @@ pub fn network_bytes(dev: &str) -> u64 {
         .sum()
 }
 
+/// UDP datagrams over IPv4 that arrived, whether or not a socket was there, out of the text of `/proc/net/snmp`.
+///
+/// # Panics
+/// When there is no such text; likewise below.
+pub fn udp_received(snmp: &str) -> u64 {
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Udp: ")).map(str::split_whitespace);
+    let (names, counts) = lines.next().zip(lines.next()).expect("a line of names and a line of counts");
+    let arrived = ["InDatagrams", "NoPorts", "InErrors"];
+    let counts = names.zip(counts).filter(|(name, _)| arrived.contains(name));
+    counts.map(|(_, count)| count.parse::<u64>().expect("a number of datagrams")).sum()
+}
+
+/// Bytes of the kernel that wait in the UDP socket bound to this port, out of the text of `/proc/net/udp`.
+pub fn udp_waiting(udp: &str, port: u16) -> u64 {
+    let local = format!(":{port:04X}");
+    let lines = udp.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    lines
+        .filter(|fields| fields[1].ends_with(&local))
+        .map(|fields| {
+            let (_, waiting) = fields[4].split_once(':').expect("two queues");
+            u64::from_str_radix(waiting, 16).expect("a hexadecimal number")
+        })
+        .sum()
+}
+
 fn ticks_per_second() -> u64 {
     program::run("getconf", &["CLK_TCK"]).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(100)
 }
@@ -58,6 +83,20 @@ mod tests {
             assert!(start.elapsed() < Duration::from_secs(20), "no processor time is counted");
         }
         assert!(resident_bytes(me) > 100_000);
+    }
+
+    #[test]
+    fn datagrams_are_counted() {
+        let snmp = "Ip: A\nIp: 9\nUdp: InDatagrams NoPorts InErrors OutDatagrams\nUdp: 5 1 2 70\nUdpLite: InDatagrams\n";
+        assert_eq!(udp_received(snmp), 8);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let address = socket.local_addr().expect("its address");
+        let waiting = || udp_waiting(&fs::read_to_string("/proc/net/udp").expect("a file"), address.port());
+        assert_eq!(waiting(), 0);
+        socket.send_to(&[1], address).expect("sent");
+        assert!(waiting() > 0);
+        socket.recv(&mut [0]).expect("received");
+        assert_eq!(waiting(), 0);
     }
 
     #[test]
