@@ -14,8 +14,12 @@ use tagio_testkit::{
 const SETTLING_TIME: Duration = Duration::from_secs(5);
 const MEASURED_TIME: Duration = Duration::from_secs(10);
 
-/// The goal is 1 % of a core; a debug build may use this much.
-const CPU_SHARE_MAX: f64 = 0.02;
+/// The best of so many windows counts: another test may disturb one of them, a program that never rests all.
+const CPU_WINDOWS: u32 = 3;
+const CPU_WINDOW: Duration = Duration::from_secs(5);
+
+/// Of a core.
+const CPU_SHARE_MAX: f64 = 0.01;
 
 /// Keep-alives and reports of two connections, with room.
 const BYTES_PER_SECOND_MAX: u64 = 2_000;
@@ -30,12 +34,18 @@ fn a_watched_still_screen_costs_almost_no_time() {
     viewer.word("first-frame", LIMIT);
     thread::sleep(SETTLING_TIME);
     let programs = [("host", host.program.pid()), ("viewer", viewer.pid()), ("relay", relay.program.pid())];
-    let before = programs.map(|(_, pid)| cpu_time(pid));
-    thread::sleep(MEASURED_TIME);
-    for ((name, pid), before) in programs.into_iter().zip(before) {
-        let share = (cpu_time(pid) - before).as_secs_f64() / MEASURED_TIME.as_secs_f64();
-        println!("{name}: {:.2} % of a core", share * 100.0);
-        assert!(share < CPU_SHARE_MAX, "the {name} uses {:.1} % of a core for nothing", share * 100.0);
+    let mut best = [f64::INFINITY; 3];
+    for _ in 0..CPU_WINDOWS {
+        let before = programs.map(|(_, pid)| cpu_time(pid));
+        thread::sleep(CPU_WINDOW);
+        for (index, (name, pid)) in programs.into_iter().enumerate() {
+            let share = (cpu_time(pid) - before[index]).as_secs_f64() / CPU_WINDOW.as_secs_f64();
+            println!("{name}: {:.2} % of a core", share * 100.0);
+            best[index] = best[index].min(share);
+        }
+    }
+    for ((name, _), share) in programs.into_iter().zip(best) {
+        assert!(share < CPU_SHARE_MAX, "the {name} uses {:.2} % of a core for nothing", share * 100.0);
     }
 }
 
