@@ -58,7 +58,12 @@ impl State {
         self.code = Some(Arc::new(stored));
     }
 
+    /// Another password: who came in with the old one and lost the connection does not come back without it.
     pub(super) fn set_password(&mut self, password: Option<StoredSecret>) {
+        let bytes = |stored: &StoredSecret| stored.to_bytes();
+        if self.password.as_deref().map(bytes) != password.as_ref().map(bytes) {
+            self.tickets.revoke_all();
+        }
         self.password = password.map(Arc::new);
     }
 
