@@ -54,17 +54,25 @@ pub fn udp_received(snmp: &str) -> u64 {
     counts.map(|(_, count)| count.parse::<u64>().expect("a number of datagrams")).sum()
 }
 
-/// Bytes of the kernel that wait in the UDP socket bound to this port, out of the text of `/proc/net/udp`.
+/// Bytes of the kernel that wait in the UDP sockets bound to this port, out of the text of `/proc/net/udp`.
 pub fn udp_waiting(udp: &str, port: u16) -> u64 {
+    let waiting = |fields: Vec<&str>| {
+        let (_, waiting) = fields[4].split_once(':').expect("two queues");
+        u64::from_str_radix(waiting, 16).expect("a hexadecimal number")
+    };
+    sockets_at(udp, port).map(waiting).sum()
+}
+
+/// Datagrams for which they had no room, out of the same text.
+pub fn udp_dropped(udp: &str, port: u16) -> u64 {
+    let dropped = |fields: Vec<&str>| fields[12].parse::<u64>().expect("a number of datagrams");
+    sockets_at(udp, port).map(dropped).sum()
+}
+
+fn sockets_at(udp: &str, port: u16) -> impl Iterator<Item = Vec<&str>> {
     let local = format!(":{port:04X}");
     let lines = udp.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    lines
-        .filter(|fields| fields[1].ends_with(&local))
-        .map(|fields| {
-            let (_, waiting) = fields[4].split_once(':').expect("two queues");
-            u64::from_str_radix(waiting, 16).expect("a hexadecimal number")
-        })
-        .sum()
+    lines.filter(move |fields| fields[1].ends_with(&local))
 }
 
 fn ticks_per_second() -> u64 {
@@ -95,6 +103,7 @@ mod tests {
         assert_eq!(waiting(), 0);
         socket.send_to(&[1], address).expect("sent");
         assert!(waiting() > 0);
+        assert_eq!(udp_dropped(&fs::read_to_string("/proc/net/udp").expect("a file"), address.port()), 0);
         socket.recv(&mut [0]).expect("received");
         assert_eq!(waiting(), 0);
     }
