@@ -242,6 +242,7 @@ impl Live {
                     viewer.publish();
                 }
                 if !matches!(viewer.status.phase, ViewerPhase::Live) {
+                    tracing::debug!(?screen, "first picture decoded");
                     viewer.tell(ViewerEvent::FirstFrame);
                     viewer.enter(ViewerPhase::Live);
                 }

@@ -109,11 +109,14 @@ impl Viewer {
             }
             Target::Address(at) => (self.reach_address(&at).await?, None, pinned),
         };
+        tracing::debug!("QUIC connected");
         self.progress(ConnectStep::Proving);
         let (mut send, mut recv) = connection.open_bi().await.map_err(|lost| sentences::lost(&lost))?;
         send.set_priority(CONTROL_PRIORITY);
         let verified = self.prove(&connection, &mut send, &mut recv, host_key, credential).await?;
+        tracing::debug!("secret proven");
         let terms = self.verdict(&mut recv).await?;
+        tracing::debug!("let in");
         let Verified { host_key, phrase, .. } = verified;
         Ok(Reached { connection, leg, send, recv, host_key, phrase, terms })
     }
@@ -124,12 +127,14 @@ impl Viewer {
         pinned: Option<PublicKey>,
     ) -> Result<(Connection, RelayLeg, PublicKey), Failure> {
         let ringing = self.call(id).await?;
+        tracing::debug!("the call went through");
         if pinned.is_some_and(|pinned| pinned != ringing.target_key) {
             return Err(sentences::key_changed().into());
         }
         self.progress(ConnectStep::Calling);
         let leg = self.endpoint.bind_leg(ringing.relay, ringing.leg).await;
         let leg = leg.map_err(|error| sentences::no_leg(&error)).inspect_err(|_| self.end_call())?;
+        tracing::debug!("leg bound");
         let connected = timeout(CONNECT_DEADLINE, self.endpoint.connect(leg.addr())).await;
         match connected.unwrap_or(Err(ConnectError::TimedOut)) {
             Ok(connection) => Ok((connection, leg, ringing.target_key)),
