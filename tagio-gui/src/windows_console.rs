@@ -7,18 +7,28 @@
 
 use std::{fs::OpenOptions, os::windows::io::IntoRawHandle as _};
 
-use windows::Win32::{
-    Foundation::HANDLE,
-    Storage::FileSystem::{FILE_TYPE_UNKNOWN, GetFileType},
-    System::Console::{
-        ATTACH_PARENT_PROCESS, AttachConsole, GetStdHandle, STD_ERROR_HANDLE, STD_HANDLE, STD_INPUT_HANDLE,
-        STD_OUTPUT_HANDLE, SetStdHandle,
+use windows::{
+    Win32::{
+        Foundation::HANDLE,
+        Storage::FileSystem::{FILE_TYPE_UNKNOWN, GetFileType},
+        System::Console::{
+            ATTACH_PARENT_PROCESS, AttachConsole, GetStdHandle, STD_ERROR_HANDLE, STD_HANDLE,
+            STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, SetStdHandle,
+        },
+        UI::WindowsAndMessaging::{MB_ICONERROR, MB_OK, MessageBoxW},
     },
+    core::{HSTRING, w},
 };
 
 /// The standard streams, and what a console calls its side of them.
 const STREAMS: [(STD_HANDLE, &str); 3] =
     [(STD_INPUT_HANDLE, "CONIN$"), (STD_OUTPUT_HANDLE, "CONOUT$"), (STD_ERROR_HANDLE, "CONOUT$")];
+
+/// Shows why the program cannot start, in a box of the system's, until it is closed.
+pub fn show_error(text: &str) {
+    // SAFETY: both strings live until the call returns, and end with a zero; there is no owner window.
+    unsafe { MessageBoxW(None, &HSTRING::from(text), w!("TagIO"), MB_OK | MB_ICONERROR) };
+}
 
 /// Joins the console of the parent process, if it has one, for all streams that lead nowhere. Call it before
 /// anything is written.

@@ -29,6 +29,8 @@ pub fn run(cli: Cli) -> ExitCode {
         LogForm::Json => LogFormat::Json,
     };
     init_logging(form, common.verbose, true);
+    #[cfg(windows)]
+    let is_window = cli.command.is_none();
     let outcome = Base::open(&common).and_then(|base| match cli.command {
         None => home::run(base),
         Some(Command::Server(args)) => server::run(base, args),
@@ -40,6 +42,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("{error:#}"));
+            // A double-click has no console to complain to.
+            #[cfg(windows)]
+            if is_window {
+                crate::windows_console::show_error(&format!("{error:#}"));
+            }
             ExitCode::FAILURE
         }
     }

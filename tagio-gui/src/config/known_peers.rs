@@ -64,10 +64,27 @@ impl KnownPeers {
         }
     }
 
+    /// Whether the file can be relied on. One that is damaged is neither overwritten nor taken for an empty one:
+    /// without its pins a false host would pass for the true one.
+    pub fn check(data_dir: &Path) -> Result<()> {
+        let path = data_dir.join(FILE_NAME);
+        let damaged =
+            || format!("{} cannot be read; restore it, or delete it to trust the hosts anew", path.display());
+        match fs::read_to_string(&path) {
+            Ok(text) => {
+                serde_json::from_str::<serde_json::Map<String, Value>>(&text).with_context(damaged)?;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(damaged),
+        }
+    }
+
     /// Changes what is on disk and returns the new state. Another process that does the same waits.
     pub fn update(data_dir: &Path, change: impl FnOnce(&mut Self)) -> Result<Self> {
         let lock = File::create(data_dir.join(LOCK_FILE_NAME)).context("cannot lock the known peers")?;
         lock.lock().context("cannot lock the known peers")?;
+        Self::check(data_dir)?;
         let (mut peers, _) = Self::load(data_dir);
         change(&mut peers);
         peers.save(data_dir)?;
@@ -219,6 +236,17 @@ mod tests {
         let (peers, warnings) = KnownPeers::parse(&text.to_string());
         assert_eq!(peers.recent_hosts().len(), 1);
         assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(KnownPeers::check(dir.path()).is_ok(), "none yet");
+        let path = dir.path().join(FILE_NAME);
+        fs::write(&path, "{ half").unwrap();
+        assert!(KnownPeers::check(dir.path()).is_err());
+        assert!(KnownPeers::update(dir.path(), |_| ()).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{ half");
     }
 
     #[test]

@@ -181,6 +181,10 @@ pub(super) fn no_relay_at_all() -> Ending {
     ending("no-relay", "The relay was given up.", "Start TagIO again.")
 }
 
+pub(super) fn no_pins(error: &anyhow::Error) -> Ending {
+    ending("no-pins", "The keys of known hosts cannot be checked.", error.to_string())
+}
+
 pub(super) fn no_answer() -> Ending {
     ending("no-answer", "The relay does not answer the call.", "Check the network and try again.")
 }

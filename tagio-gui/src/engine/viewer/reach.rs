@@ -101,6 +101,7 @@ pub(super) struct Ringing {
 impl Viewer {
     /// Connects and is let in, or not.
     pub(super) async fn reach(&mut self, credential: Credential) -> Result<Reached, Failure> {
+        KnownPeers::check(&self.config.data_dir).map_err(|error| sentences::no_pins(&error))?;
         let pinned = KnownPeers::load(&self.config.data_dir).0.pin_of(&self.config.target);
         let (connection, leg, host_key) = match self.config.target.clone() {
             Target::Id(id) => {
