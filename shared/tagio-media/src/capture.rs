@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tagio_wire::{Size, picture::CursorUpdate};
+use tagio_wire::{Size, picture::CursorUpdate, session::Monitor};
 use thiserror::Error;
 
 use crate::{Framebuffer, Region};
@@ -28,6 +28,12 @@ pub trait CaptureSource: Send {
 
     /// Its size now.
     fn size(&self) -> Size;
+
+    /// The monitors that make up the screen, in the system's order, as of the last [`Self::update`]. Empty where
+    /// the system does not tell them apart.
+    fn monitors(&self) -> Vec<Monitor> {
+        Vec::new()
+    }
 
     /// `None`: the source calls its [`Wake`] when something changes. Else how often it wants to be asked
     /// while somebody watches.

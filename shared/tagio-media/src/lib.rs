@@ -10,7 +10,9 @@ pub mod codec;
 mod framebuffer;
 mod pixels;
 mod region;
+mod view;
 
 pub use framebuffer::Framebuffer;
 pub use pixels::BYTES_PER_PIXEL;
 pub use region::Region;
+pub use view::{Look, View};

@@ -65,6 +65,24 @@ impl Region {
         other.rects.iter().for_each(|rect| self.add(*rect));
     }
 
+    /// Takes the pixels of a rectangle out. When that leaves more rectangles than a region holds, some of them
+    /// stay in.
+    pub fn subtract(&mut self, rect: Rect) {
+        if self.rects.iter().any(|have| have.intersection(rect).is_some()) {
+            let pieces: Vec<Rect> = self.rects.drain(..).flat_map(|have| cut(have, rect)).collect();
+            if pieces.len() <= RECTS_MAX {
+                self.rects = pieces;
+            } else {
+                pieces.into_iter().for_each(|piece| self.add(piece));
+            }
+        }
+    }
+
+    /// The part of it that lies in a rectangle.
+    pub fn within(&self, rect: Rect) -> Self {
+        Self { rects: self.rects.iter().filter_map(|have| have.intersection(rect)).collect() }
+    }
+
     /// Cuts it to a screen of `size`.
     pub fn clip(&mut self, size: Size) {
         let screen = size.rect();

@@ -30,3 +30,16 @@ pub const CURSOR_SIDE_MAX: u32 = 256;
 /// Largest payload of one picture update in bytes: an incompressible full screen of the largest size
 /// would not fit, so an encoder splits it.
 pub const UPDATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Most rectangles of one picture that come as video: more than one film at a time is rare, more than two is
+/// a page of advertisements.
+pub const VIDEO_SLOTS: u8 = 2;
+
+/// Largest video frame in bytes: a JPEG of the largest screen at a high quality.
+pub const VIDEO_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Cursor shapes that a viewer keeps: a desktop has about thirty.
+pub const CURSOR_SLOTS: u8 = 64;
+
+/// Most monitors that a host offers: their message has to fit into a frame of the control stream.
+pub const MONITORS_MAX: usize = 16;

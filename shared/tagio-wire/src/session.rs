@@ -3,14 +3,18 @@
 //! The viewer opens one bidirectional *control* stream. It starts with the handshake (see
 //! `docs/PROTOCOL.md`): frames of `u16be length` + bytes, a Noise handshake between the identity keys whose
 //! payloads are [`AuthRequest`] and [`AuthReply`]. After it the same framing carries [`ViewerMessage`] one
-//! way and [`HostMessage`] the other. The host opens the picture and the cursor stream, the viewer the
-//! input stream; the first byte of each of those is its [`StreamKind`].
+//! way and [`HostMessage`] the other. The host opens the picture, the cursor and the video streams, the viewer
+//! the input stream; the first byte of each of those is its [`StreamKind`].
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{geometry::Size, leg::PunchToken, picture::UpdateNumber};
+use crate::{
+    geometry::{Rect, Size},
+    leg::PunchToken,
+    picture::UpdateNumber,
+};
 
 /// Longest frame of the control stream in bytes.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
@@ -24,6 +28,8 @@ pub enum StreamKind {
     Cursor,
     /// Viewer → host: `u16be length` + [`crate::input::InputEvent`], repeated.
     Input,
+    /// Host → viewer: one [`crate::picture::VideoHeader`] and its frame.
+    Video,
 }
 
 impl StreamKind {
@@ -33,12 +39,13 @@ impl StreamKind {
             Self::Picture => 1,
             Self::Cursor => 2,
             Self::Input => 3,
+            Self::Video => 4,
         }
     }
 
     /// The kind of this byte.
     pub fn parse(byte: u8) -> Option<Self> {
-        [Self::Picture, Self::Cursor, Self::Input].into_iter().find(|kind| kind.byte() == byte)
+        [Self::Picture, Self::Cursor, Self::Input, Self::Video].into_iter().find(|kind| kind.byte() == byte)
     }
 
     /// QUIC send priority: higher goes first, so that a picture never delays a key.
@@ -47,6 +54,7 @@ impl StreamKind {
             Self::Input => 40,
             Self::Cursor => 30,
             Self::Picture => 10,
+            Self::Video => 8,
         }
     }
 }
@@ -173,6 +181,10 @@ pub enum ViewerMessage {
     Ack(UpdateNumber),
     /// Whether the picture is wanted: not while the window is hidden.
     Watching(bool),
+    /// What is wanted of the picture, from now on.
+    View(ViewWish),
+    /// A video frame could not be decoded: the next one must need no other.
+    Refresh,
     /// Goodbye.
     Leave,
 }
@@ -192,6 +204,72 @@ pub enum HostMessage {
     Permission(Permission),
     /// The session is over.
     Ended(EndReason),
+    /// The monitors that the viewer may choose from, in the order of the host's system; at most
+    /// [`crate::limits::MONITORS_MAX`]. Comes at the start and at every change.
+    Monitors(Vec<Monitor>),
+}
+
+/// One of a host's monitors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Monitor {
+    /// What the system calls it.
+    pub name: String,
+    /// Where it is on the host's screen.
+    pub rect: Rect,
+    /// Whether it is the one with the task bar.
+    pub is_primary: bool,
+}
+
+/// What a viewer wants of the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewWish {
+    /// Which part of the screen.
+    pub area: ViewArea,
+    /// What it may cost.
+    pub quality: Quality,
+    /// Most pictures a second; `None` is as many as the link carries.
+    pub fps_max: Option<u8>,
+    /// How video comes.
+    pub video: VideoWish,
+}
+
+/// Which part of a host's screen a viewer wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewArea {
+    /// All monitors, as one picture.
+    #[default]
+    All,
+    /// The monitor at this place of [`HostMessage::Monitors`]; all, if there is none.
+    Monitor(u8),
+}
+
+/// What a picture may cost, in words that a person understands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Quality {
+    /// Exact text, video where much moves, as much as the link carries.
+    #[default]
+    Auto,
+    /// Everything exact as soon as possible: video only where nothing else would do, and at a high rate.
+    Sharp,
+    /// As many pictures a second as possible: video and JPEG sooner, exact when it rests.
+    Smooth,
+    /// As few bytes as possible.
+    Saver {
+        /// Without colour.
+        grey: bool,
+        /// At half of the resolution.
+        half: bool,
+    },
+}
+
+/// How a viewer wants what moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VideoWish {
+    /// By H.264.
+    #[default]
+    H264,
+    /// By JPEG only.
+    Jpeg,
 }
 
 /// Why a host ended a session.

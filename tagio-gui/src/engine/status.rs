@@ -6,7 +6,11 @@
 use std::time::{Duration, Instant};
 
 pub use tagio_transport::PathKind;
-use tagio_wire::{Fingerprint, PeerId, Point, Size, input::InputEvent, session::Permission};
+use tagio_wire::{
+    Fingerprint, PeerId, Point, Size,
+    input::InputEvent,
+    session::{Monitor, Permission, ViewWish},
+};
 use zeroize::Zeroizing;
 
 /// Names a viewer of this host for as long as the program runs.
@@ -124,8 +128,8 @@ pub struct ViewerStatus {
     pub path: Option<PathKind>,
     /// Round trip of the path in use.
     pub rtt: Option<Duration>,
-    /// Picture updates in the last second.
-    pub fps: u32,
+    /// Of the last second.
+    pub figures: Figures,
     /// Size of the host's screen; zero before the first picture.
     pub screen: Size,
     /// What the host calls itself.
@@ -136,6 +140,56 @@ pub struct ViewerStatus {
     pub phrase: Option<String>,
     /// What the host allows.
     pub permission: Permission,
+    /// The host's monitors; fewer than two are no choice.
+    pub monitors: Vec<Monitor>,
+    /// What was asked of the picture last.
+    pub wish: ViewWish,
+    /// The file that the picture is recorded to, and since when.
+    pub recording: Option<Recording>,
+}
+
+/// How the picture fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Reading the host's screen.
+    pub capture: Spread,
+    /// Encoding on the host.
+    pub encode: Spread,
+    /// From the host's connection to the last byte here, by the round trip and by how much longer than the
+    /// quickest it took.
+    pub network: Spread,
+    /// Decoding here.
+    pub decode: Spread,
+    /// From decoded to handed to the system's window.
+    pub display: Spread,
+    /// Updates and video frames in the last second.
+    pub fps: u32,
+    /// Picture that came in the last second.
+    pub megabits_per_second: f32,
+    /// Share of the picture's pixels that are exactly the host's, 0 to 1.
+    pub exact_share: f32,
+    /// Whether a part of it comes as video.
+    pub has_video: bool,
+}
+
+/// A figure's distribution over the last second or two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// Median.
+    pub p50: Duration,
+    /// Nineteen of twenty are shorter.
+    pub p95: Duration,
+}
+
+/// A recording that runs, or why it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Where to.
+    pub file: std::path::PathBuf,
+    /// Since when.
+    pub since: Instant,
+    /// A sentence, when it has failed; what came before is in the file.
+    pub problem: Option<String>,
 }
 
 /// Where a viewer's session stands.
@@ -213,6 +267,10 @@ pub enum ViewerCommand {
     Retry,
     /// Trust the host's new key from now on, and try again.
     ForgetPin,
+    /// What is wanted of the picture.
+    View(ViewWish),
+    /// Record the picture, or stop that.
+    Record(bool),
     /// Leave.
     Leave,
 }

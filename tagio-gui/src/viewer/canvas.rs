@@ -71,6 +71,7 @@ impl Canvas {
         let cursor = &mut self.lock().cursor;
         match update {
             CursorUpdate::Shape(shape) => cursor.look = CursorLook::Shape(Arc::new(shape)),
+            CursorUpdate::Known(_) => {}
             CursorUpdate::Hidden => cursor.look = CursorLook::Hidden,
             CursorUpdate::Moved(at) => cursor.moved_to = Some(at),
         }

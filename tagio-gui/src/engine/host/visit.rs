@@ -300,6 +300,7 @@ impl<'a> Visit<'a> {
                 return tell(send, &own).await;
             }
             ViewerMessage::Leave => return Err(Over::Left),
+            ViewerMessage::View(_) | ViewerMessage::Refresh => {}
             // A proof when none is due proves nothing.
             ViewerMessage::Auth(_) => {}
         }

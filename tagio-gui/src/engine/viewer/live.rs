@@ -210,6 +210,10 @@ impl Live {
             Some(ViewerCommand::Watching(watching)) => {
                 return self.say(&ViewerMessage::Watching(watching)).await;
             }
+            Some(ViewerCommand::View(wish)) => {
+                return self.say(&ViewerMessage::View(wish)).await;
+            }
+            Some(ViewerCommand::Record(_)) => {}
             Some(ViewerCommand::Leave) | None => {
                 self.input.release_all();
                 self.send_input().await.ok();
@@ -264,6 +268,10 @@ impl Live {
                 viewer.publish();
             }
             HostMessage::Ended(reason) => return Some(Over::Ended(reason)),
+            HostMessage::Monitors(monitors) => {
+                viewer.status.monitors = monitors;
+                viewer.publish();
+            }
             HostMessage::Asking | HostMessage::Accepted(_) | HostMessage::Refused(_) => {}
         }
         None
@@ -338,8 +346,8 @@ impl Live {
         }
         let rtt = Some(Duration::from_millis(facts.rtt.as_millis() as u64)).filter(|_| !facts.rtt.is_zero());
         let fps = std::mem::take(&mut self.frames);
-        if (viewer.status.rtt, viewer.status.fps) != (rtt, fps) {
-            (viewer.status.rtt, viewer.status.fps) = (rtt, fps);
+        if (viewer.status.rtt, viewer.status.figures.fps) != (rtt, fps) {
+            (viewer.status.rtt, viewer.status.figures.fps) = (rtt, fps);
             viewer.publish();
         }
         None
@@ -377,7 +385,7 @@ async fn accept_streams(connection: Connection, pictures: Pictures) {
                 Ok(Some(StreamKind::Picture)) => read_picture(stream, pictures).await,
                 Ok(Some(StreamKind::Cursor)) => read_cursor(stream, pictures).await,
                 // A newer host may send more than this program knows.
-                Ok(Some(StreamKind::Input) | None) | Err(_) => {}
+                Ok(Some(StreamKind::Input | StreamKind::Video) | None) | Err(_) => {}
             }
         });
     }

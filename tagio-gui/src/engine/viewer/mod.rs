@@ -19,7 +19,7 @@ use tagio_transport::{
 use tagio_wire::{
     PublicKey, Size,
     control::CallId,
-    session::{AuthRefusal, Permission},
+    session::{AuthRefusal, Permission, ViewWish},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -27,7 +27,7 @@ use super::{
     next_relay_event,
     registration::Registration,
     sentences,
-    status::{ConnectStep, Ending, ViewerCommand, ViewerPhase, ViewerStatus},
+    status::{ConnectStep, Ending, Figures, ViewerCommand, ViewerPhase, ViewerStatus},
 };
 use crate::{
     config::{KnownPeers, Target},
@@ -96,7 +96,10 @@ pub fn initial_status() -> ViewerStatus {
         phase: ViewerPhase::Connecting(ConnectStep::Reaching),
         path: None,
         rtt: None,
-        fps: 0,
+        figures: Figures::default(),
+        monitors: Vec::new(),
+        wish: ViewWish::default(),
+        recording: None,
         screen: Size::default(),
         host_name: String::new(),
         fingerprint: None,

@@ -216,6 +216,7 @@ impl CursorNow {
     fn note(&mut self, update: CursorUpdate) {
         match update {
             CursorUpdate::Shape(shape) => self.shape = Some(shape),
+            CursorUpdate::Known(_) => {}
             CursorUpdate::Hidden => self.shape = None,
             CursorUpdate::Moved(at) => self.at = Some(at),
         }

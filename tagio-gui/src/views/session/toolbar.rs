@@ -146,7 +146,7 @@ fn status_ui(ui: &mut Ui, status: &ViewerStatus) {
     let mut facts = Vec::new();
     facts.extend(status.path.map(|path| words::path(path).to_owned()));
     facts.extend(status.rtt.map(words::latency));
-    facts.push(format!("{} fps", status.fps));
+    facts.push(format!("{} fps", status.figures.fps));
     ui.label(weak(ui, facts.join("  ·  ")));
     if status.permission == Permission::View {
         chip_ui(ui, &palette.warn, words::VIEW_ONLY);

@@ -37,7 +37,9 @@ impl BandDecoder {
         let damaged = |reason: String| PictureError::Damaged { number: header.number, reason };
         let mut rgb = self.rgb.as_mut_slice();
         for band in &header.bands {
-            let Codec::ZstdPrefix = band.codec;
+            if band.codec != Codec::ZstdPrefix {
+                return Err(damaged("its codec is not known".into()));
+            }
             let (packed, later) = payload
                 .split_at_checked(band.len as usize)
                 .ok_or_else(|| damaged("a band ends beyond the payload".into()))?;

@@ -2,7 +2,7 @@
 
 use tagio_wire::{
     Rect, Size, limits,
-    picture::{Band, Codec, UpdateHeader, UpdateNumber},
+    picture::{Band, Codec, Timing, UpdateHeader, UpdateNumber},
 };
 use zstd_safe::{CCtx, CParameter, SafeResult};
 
@@ -144,7 +144,7 @@ impl VideoEncoder for BandEncoder {
             return Ok(None);
         }
         self.sent_is_black &= self.bands.is_empty();
-        let header = UpdateHeader { number, screen: size, bands: self.bands.clone() };
+        let header = UpdateHeader { bands: self.bands.clone(), ..empty_header(number, size) };
         Ok(Some(EncodedUpdate { header, payload: self.payload.as_slice().to_vec() }))
     }
 
@@ -153,10 +153,13 @@ impl VideoEncoder for BandEncoder {
     }
 }
 
+fn empty_header(number: UpdateNumber, screen: Size) -> UpdateHeader {
+    UpdateHeader { number, screen, scale: 1, video_until: 0, timing: Timing::default(), bands: Vec::new() }
+}
+
 /// Refuses a screen that no decoder would accept.
 fn check_size(size: Size) -> Result<(), EncodeError> {
-    let header = UpdateHeader { number: 0, screen: size, bands: Vec::new() };
-    if header.is_sound() { Ok(()) } else { Err(EncodeError::TooLarge(size)) }
+    if empty_header(0, size).is_sound() { Ok(()) } else { Err(EncodeError::TooLarge(size)) }
 }
 
 /// Cuts a rectangle into bands of nearly equal height within [`BAND_BYTES_MAX`].
