@@ -228,7 +228,7 @@ impl Viewer {
                 HostMessage::Accepted(terms) => return Ok(terms),
                 HostMessage::Refused(refusal) => return Err(Failure::Refused(refusal)),
                 HostMessage::Ended(reason) => return Err(sentences::ended(reason).into()),
-                HostMessage::Candidates(_) | HostMessage::Permission(_) => {}
+                HostMessage::Candidates(_) | HostMessage::Permission(_) | HostMessage::Monitors(_) => {}
             }
         }
     }
