@@ -1,6 +1,9 @@
 //! The seam behind which picture codecs live: one encoder per viewer, one decoder per session.
 
 pub mod bands;
+mod colour;
+pub mod h264;
+pub mod jpeg;
 
 use tagio_wire::{
     Size,
@@ -46,6 +49,30 @@ pub enum PictureError {
     Damaged {
         /// Which.
         number: UpdateNumber,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Why lossy pixels could not be decoded.
+#[derive(Debug, Error)]
+pub enum VideoError {
+    /// The picture has another size than its place.
+    #[error("a {codec} picture of {} x {} pixels does not fit its place", .size.width, .size.height)]
+    Misfit {
+        /// Which codec.
+        codec: &'static str,
+        /// Size of the picture.
+        size: Size,
+    },
+    /// It lies outside the picture that it belongs to.
+    #[error("a {0} picture lies outside the screen")]
+    OutOfBounds(&'static str),
+    /// The bytes are not what the codec writes.
+    #[error("a {codec} picture is damaged: {reason}")]
+    Damaged {
+        /// Which codec.
+        codec: &'static str,
         /// What is wrong.
         reason: String,
     },
