@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::picture::CursorUpdate;
+use tagio_wire::{
+    limits::CURSOR_SLOTS,
+    picture::{CursorShape, CursorUpdate},
+};
 use tokio::sync::Notify;
 
 use crate::views::session::{CursorLook, CursorState, PictureSource};
@@ -19,8 +22,24 @@ pub struct CanvasState {
     pub dirty: Region,
     /// The remote cursor.
     pub cursor: CursorState,
+    /// Shapes that the host may name again.
+    shapes: Vec<Arc<CursorShape>>,
+    /// Where the next one is kept.
+    next_shape: usize,
     /// Frames of the window since there is a picture.
     frames: u32,
+}
+
+impl CanvasState {
+    fn keep_shape(&mut self, shape: Arc<CursorShape>) {
+        self.cursor.look = CursorLook::Shape(Arc::clone(&shape));
+        if self.next_shape == self.shapes.len() {
+            self.shapes.push(shape);
+        } else {
+            self.shapes[self.next_shape] = shape;
+        }
+        self.next_shape = (self.next_shape + 1) % usize::from(CURSOR_SLOTS);
+    }
 }
 
 /// The remote screen. Locked for a copy only.
@@ -68,13 +87,24 @@ impl Canvas {
 
     /// The host's cursor changed.
     pub fn apply_cursor(&self, update: CursorUpdate) {
-        let cursor = &mut self.lock().cursor;
+        let mut state = self.lock();
         match update {
-            CursorUpdate::Shape(shape) => cursor.look = CursorLook::Shape(Arc::new(shape)),
-            CursorUpdate::Known(_) => {}
-            CursorUpdate::Hidden => cursor.look = CursorLook::Hidden,
-            CursorUpdate::Moved(at) => cursor.moved_to = Some(at),
+            CursorUpdate::Shape(shape) => state.keep_shape(Arc::new(shape)),
+            CursorUpdate::Known(slot) => {
+                if let Some(shape) = state.shapes.get(usize::from(slot)) {
+                    state.cursor.look = CursorLook::Shape(Arc::clone(shape));
+                }
+            }
+            CursorUpdate::Hidden => state.cursor.look = CursorLook::Hidden,
+            CursorUpdate::Moved(at) => state.cursor.moved_to = Some(at),
         }
+    }
+
+    /// Another connection begins: its host names shapes anew.
+    pub fn forget_shapes(&self) {
+        let mut state = self.lock();
+        state.shapes.clear();
+        state.next_shape = 0;
     }
 }
 

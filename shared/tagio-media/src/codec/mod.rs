@@ -4,10 +4,11 @@ pub mod bands;
 mod colour;
 pub mod h264;
 pub mod jpeg;
+pub mod picture;
 
 use tagio_wire::{
     Size,
-    picture::{UpdateHeader, UpdateNumber},
+    picture::{UpdateHeader, UpdateNumber, VideoHeader},
 };
 use thiserror::Error;
 
@@ -19,6 +20,15 @@ pub struct EncodedUpdate {
     /// What the payload holds.
     pub header: UpdateHeader,
     /// The bands' payloads, back to back.
+    pub payload: Vec<u8>,
+}
+
+/// One frame of a rectangle that plays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedFrame {
+    /// What the payload holds.
+    pub header: VideoHeader,
+    /// One access unit or one JPEG.
     pub payload: Vec<u8>,
 }
 

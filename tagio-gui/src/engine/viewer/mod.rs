@@ -2,6 +2,8 @@
 //!
 //! [`run`] is one task. It goes from step to step: ask for the secret, connect, live, reconnect, end.
 
+mod acks;
+pub mod figures;
 mod live;
 mod reach;
 
