@@ -1,4 +1,4 @@
-//! The seam behind which picture codecs live: one encoder per viewer, one decoder per session.
+//! What turns a screen into updates and back: one encoder per viewer, one decoder per session.
 
 pub mod bands;
 mod colour;
@@ -11,8 +11,6 @@ use tagio_wire::{
     picture::{UpdateHeader, UpdateNumber, VideoHeader},
 };
 use thiserror::Error;
-
-use crate::{Framebuffer, Region};
 
 /// One update of a viewer's picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,37 +84,4 @@ pub enum VideoError {
         /// What is wrong.
         reason: String,
     },
-}
-
-/// Turns damage into updates for one viewer. Keeps what that viewer was *sent*.
-pub trait VideoEncoder: Send {
-    /// Encodes `damage` of `screen`. `None` where the viewer already has those very pixels.
-    ///
-    /// A screen of another size than before starts the viewer's picture anew, in black; that is an update
-    /// even where all of it is black. What does not fit into one update is kept for the next call: see
-    /// [`Self::is_behind`].
-    fn encode(
-        &mut self,
-        number: UpdateNumber,
-        screen: &Framebuffer,
-        damage: &Region,
-    ) -> Result<Option<EncodedUpdate>, EncodeError>;
-
-    /// Whether damage is left that found no room in the last update: call again when the link has room, if
-    /// need be with no new damage.
-    fn is_behind(&self) -> bool {
-        false
-    }
-}
-
-/// Turns updates back into pixels. Updates must come in the order in which they were encoded, all of them,
-/// with the picture that the last one left.
-pub trait VideoDecoder: Send {
-    /// Applies an update to `picture` and returns what changed in it.
-    fn decode(
-        &mut self,
-        header: &UpdateHeader,
-        payload: &[u8],
-        picture: &mut Framebuffer,
-    ) -> Result<Region, PictureError>;
 }

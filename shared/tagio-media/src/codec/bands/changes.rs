@@ -51,7 +51,7 @@ mod tests {
     use tagio_wire::Size;
 
     use super::*;
-    use crate::Framebuffer;
+    use crate::{Framebuffer, View};
 
     const SCREEN: Size = Size::new(100, 400);
 
@@ -64,7 +64,7 @@ mod tests {
         let (mut old, mut new) = (RgbPlane::default(), RgbPlane::default());
         old.reset(SCREEN);
         new.reset(SCREEN);
-        new.pack(&screen, SCREEN.rect());
+        new.pack(&View::whole(&screen), SCREEN.rect());
         let mut changed = Vec::new();
         find_changes(&old, &new, SCREEN.rect(), &mut changed);
         changed
