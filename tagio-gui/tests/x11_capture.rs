@@ -18,7 +18,8 @@ use tagio_media::{
     Framebuffer, Region,
     capture::{CaptureError, CaptureSource, Wake},
 };
-use tagio_wire::{Point, Rect, Size, picture::CursorUpdate};
+use tagio_testkit::Screen;
+use tagio_wire::{Point, Rect, Size, picture::CursorUpdate, session::Monitor};
 use x11rb::{
     connection::Connection as _,
     protocol::{
@@ -70,12 +71,18 @@ impl Watched {
         }
     }
 
-    /// Takes everything that is still under way, then counts from zero.
+    /// Takes everything that is still under way, until nothing wakes us any more.
     fn settle(&mut self) {
-        thread::sleep(Duration::from_millis(100));
-        self.update();
-        self.source.cursor().expect("the cursor");
-        self.wakes.store(0, Ordering::SeqCst);
+        loop {
+            thread::sleep(Duration::from_millis(100));
+            // Before the look: a wake after it would be lost, and the source says nothing twice.
+            self.wakes.store(0, Ordering::SeqCst);
+            self.update();
+            self.source.cursor().expect("the cursor");
+            if self.wakes.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+        }
     }
 }
 
@@ -238,6 +245,66 @@ fn a_changed_size_fills_everything_again() {
     assert_eq!(watched.update(), Region::whole(smaller));
     assert_eq!(watched.source.size(), smaller);
     assert_eq!(watched.frame, painter.truth(smaller));
+}
+
+/// Takes updates until the monitors are these, and returns what the last one changed.
+fn wait_for_monitors(watched: &mut Watched, expected: &[(&str, Rect)]) -> Region {
+    let start = Instant::now();
+    loop {
+        let monitors = watched.source.monitors();
+        while watched.wakes.swap(0, Ordering::SeqCst) == 0 {
+            assert!(start.elapsed() < PATIENCE, "{monitors:?} instead of {expected:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+        let region = watched.update();
+        if named(&watched.source.monitors()) == expected {
+            return region;
+        }
+    }
+}
+
+fn named(monitors: &[Monitor]) -> Vec<(&str, Rect)> {
+    monitors.iter().map(|monitor| (monitor.name.as_str(), monitor.rect)).collect()
+}
+
+#[test]
+fn monitors_come_move_and_go_with_an_update_and_without_a_pixel() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let _painter = Painter::new(&server);
+    let screen = Screen::open(&server.display).expect("the server answers");
+    let mut watched = Watched::open(&server);
+    let whole = ("screen", Rect::new(0, 0, 1280, 800));
+    let monitors = watched.source.monitors();
+    assert_eq!(named(&monitors), [whole]);
+    watched.settle();
+
+    screen.set_monitor("right", (640, 0), (640, 800));
+    watched.wait_for_wake();
+    assert_eq!(watched.source.monitors(), monitors, "they change with an update");
+    let right = ("right", Rect::new(640, 0, 640, 800));
+    assert!(wait_for_monitors(&mut watched, &[whole, right]).is_empty(), "no pixel changed");
+    screen.set_monitor("left", (0, 100), (640, 700));
+    wait_for_monitors(&mut watched, &[whole, ("left", Rect::new(0, 100, 640, 700)), right]);
+    screen.delete_monitor("left");
+    screen.set_monitor("left", (0, 0), (640, 700));
+    wait_for_monitors(&mut watched, &[("left", Rect::new(0, 0, 640, 700)), whole, right]);
+    screen.delete_monitor("right");
+    wait_for_monitors(&mut watched, &[("left", Rect::new(0, 0, 640, 700)), whole]);
+}
+
+#[test]
+fn monitors_are_cut_to_a_screen_that_shrinks() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let painter = Painter::new(&server);
+    let screen = Screen::open(&server.display).expect("the server answers");
+    screen.set_monitor("corner", (600, 400), (680, 400));
+    screen.set_monitor("outside", (900, 0), (380, 400));
+    let mut watched = Watched::open(&server);
+    watched.settle();
+    shrink(&painter, Size::new(800, 600));
+    let expected = [("screen", Rect::new(0, 0, 800, 600)), ("corner", Rect::new(600, 400, 200, 200))];
+    wait_for_monitors(&mut watched, &expected);
+    assert_eq!(watched.frame.size(), Size::new(800, 600));
 }
 
 /// Chooses a smaller mode, as a user does in the display settings.

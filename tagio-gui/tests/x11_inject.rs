@@ -14,6 +14,7 @@ use std::{
 };
 
 use tagio_gui::host::inject::{Injector, spawn_injector_on};
+use tagio_testkit::Screen;
 use tagio_wire::{
     Point,
     input::{Button, InputEvent, Key, PointerMove},
@@ -286,6 +287,45 @@ fn buttons_click_where_they_should() {
         InputEvent::Button { button: Button::Left, down: true, at: at(i32::MAX, i32::MIN) },
     );
     assert_eq!(recorder.seen(), [format!("+1@{},0", xvfb::WIDTH - 1)], "an absurd place is the edge");
+}
+
+#[test]
+fn clicks_land_on_every_monitor() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let screen = Screen::open(&server.display).expect("the server answers");
+    screen.set_monitor("left", (0, 200), (640, 600));
+    screen.set_monitor("right", (640, 0), (640, 800));
+    let recorder = Recorder::open(&server);
+    let mut injector = open(&server);
+    for (x, y) in [(0, 200), (639, 799), (640, 0), (1279, 799), (10, 10)] {
+        for down in [true, false] {
+            inject(&mut injector, InputEvent::Button { button: Button::Left, down, at: at(x, y) });
+        }
+        assert_eq!(recorder.seen(), [format!("+1@{x},{y}"), format!("-1@{x},{y}")]);
+    }
+}
+
+#[test]
+fn a_flood_of_moves_ends_at_the_newest_and_loses_no_click() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let recorder = Recorder::open(&server);
+    let handle = spawn_injector_on(Some(&server.display)).expect("the screen can be controlled");
+    for round in 0..20 {
+        for x in 0..8000 {
+            handle.try_send(InputEvent::Pointer(at(x % 1000, round))).expect("moves always find room");
+        }
+        for down in [true, false] {
+            let event = InputEvent::Button { button: Button::Left, down, at: at(round, 40) };
+            handle.try_send(event).expect("there is room");
+        }
+    }
+    handle.try_send(InputEvent::Pointer(at(321, 123))).expect("moves always find room");
+    handle.finish();
+    let clicks: Vec<String> = (0..20).flat_map(|x| [format!("+1@{x},40"), format!("-1@{x},40")]).collect();
+    assert_eq!(recorder.seen(), clicks);
+    let (conn, number) = server.connect();
+    let pointer = conn.query_pointer(conn.setup().roots[number].root).expect("sent").reply().expect("there");
+    assert_eq!((pointer.root_x, pointer.root_y), (321, 123));
 }
 
 #[test]

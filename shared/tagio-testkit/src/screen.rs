@@ -7,9 +7,10 @@ use x11rb::{
     CURRENT_TIME, NONE,
     connection::Connection as _,
     protocol::{
+        randr::{ConnectionExt as _, MonitorInfo},
         xproto::{
-            AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, ImageFormat, InputFocus,
-            KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, MapState, Window,
+            Atom, AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, ImageFormat,
+            InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, MapState, Window,
         },
         xtest::ConnectionExt as _,
     },
@@ -53,6 +54,27 @@ impl Screen {
     /// Width and height in pixels.
     pub const fn size(&self) -> (u16, u16) {
         (self.width, self.height)
+    }
+
+    /// Says that this part of it is a monitor, as `xrandr --setmonitor` does.
+    ///
+    /// # Panics
+    /// When there is one of this name, or the server knows no monitors (RANDR before 1.5).
+    pub fn set_monitor(&self, name: &str, (x, y): (i16, i16), (width, height): (u16, u16)) {
+        let name = self.atom(name);
+        let monitor = MonitorInfo { name, x, y, width, height, ..MonitorInfo::default() };
+        let set = self.connection.randr_set_monitor(self.root, monitor).expect("a living display");
+        set.check().expect("a monitor on the screen");
+    }
+
+    /// Takes a monitor away that [`Self::set_monitor`] made.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn delete_monitor(&self, name: &str) {
+        let name = self.atom(name);
+        let deleted = self.connection.randr_delete_monitor(self.root, name).expect("a living display");
+        deleted.check().expect("a monitor of this name");
     }
 
     /// What is on it now, without the mouse pointer.
@@ -204,11 +226,14 @@ impl Screen {
         reply.is_ok_and(|attributes| attributes.map_state == MapState::VIEWABLE)
     }
 
+    fn atom(&self, name: &str) -> Atom {
+        let reply = self.connection.intern_atom(false, name.as_bytes()).expect("a living display").reply();
+        reply.expect("an atom").atom
+    }
+
     /// A property's bytes; `None` when it is not there, or the window is gone.
     fn property(&self, window: Window, name: &str) -> Option<Vec<u8>> {
-        let atom =
-            self.connection.intern_atom(false, name.as_bytes()).expect("a living display").reply().ok()?.atom;
-        let request = self.connection.get_property(false, window, atom, AtomEnum::ANY, 0, 1024);
+        let request = self.connection.get_property(false, window, self.atom(name), AtomEnum::ANY, 0, 1024);
         let reply = request.expect("a living display").reply().ok()?;
         (reply.type_ != NONE).then_some(reply.value)
     }

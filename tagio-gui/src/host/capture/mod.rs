@@ -3,9 +3,11 @@
 
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
+#[cfg(any(windows, target_os = "linux", feature = "scrap-capture", test))]
+mod desktop;
 #[cfg(any(target_os = "macos", feature = "scrap-capture"))]
 mod scrap;
-#[cfg(any(windows, target_os = "macos", feature = "scrap-capture"))]
+#[cfg(any(windows, target_os = "macos", feature = "scrap-capture", test))]
 mod tiles;
 #[cfg(windows)]
 mod windows;

@@ -10,6 +10,7 @@ mod enigo_keyboard;
 mod injector;
 mod keys;
 mod queue;
+mod waiting;
 mod wheel;
 #[cfg(target_os = "linux")]
 mod x11;

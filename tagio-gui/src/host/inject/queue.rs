@@ -1,18 +1,14 @@
-//! The thread `inject` and the queue in front of it. The handle is used from the engine and never blocks.
+//! The thread `inject` and the handle in front of it, which is used from the engine and never blocks.
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    sync::{Arc, mpsc::sync_channel},
     thread::JoinHandle,
 };
 
 use tagio_process::spawn_named;
 use tagio_wire::input::InputEvent;
 
-use super::{InjectError, Injector};
-
-/// Most events that wait. A system takes thousands a second, so only one that hangs lets so many gather, and a
-/// viewer's hands make fewer in the seconds that pass before its session is given up.
-const QUEUE_EVENTS_MAX: usize = 256;
+use super::{InjectError, Injector, waiting::Waiting};
 
 /// Why an event was not taken. The session should end: what comes next would meet a wrong state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,29 +21,30 @@ pub enum Rejected {
 
 /// Where events go. When it is dropped the thread injects what waits, so that keys are released, and ends.
 pub struct InjectorHandle {
-    events: Option<SyncSender<InputEvent>>,
+    waiting: Arc<Waiting>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl InjectorHandle {
-    /// Hands an event over. A pointer move is dropped when the queue is full: a newer one follows.
+    /// Hands an event over. Pointer moves in a row that wait become one, the newest.
     pub fn try_send(&self, event: InputEvent) -> Result<(), Rejected> {
-        let Some(events) = &self.events else { return Err(Rejected::Ended) };
-        match events.try_send(event) {
-            Ok(()) | Err(TrySendError::Full(InputEvent::Pointer(_))) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(Rejected::Overrun),
-            Err(TrySendError::Disconnected(_)) => Err(Rejected::Ended),
-        }
+        self.waiting.push(event)
     }
 
     /// Waits until everything that waits is injected, and the thread has ended.
     pub fn finish(mut self) {
-        self.events = None;
+        self.waiting.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
             tracing::error!("the thread inject panicked");
         }
+    }
+}
+
+impl Drop for InjectorHandle {
+    fn drop(&mut self) {
+        self.waiting.close();
     }
 }
 
@@ -59,7 +56,8 @@ pub fn spawn_injector() -> Result<InjectorHandle, InjectError> {
 
 /// Like [`spawn_injector`], for the X11 display `name`.
 pub fn spawn_injector_on(name: Option<&str>) -> Result<InjectorHandle, InjectError> {
-    let (events, queue) = sync_channel(QUEUE_EVENTS_MAX);
+    let waiting = Arc::new(Waiting::default());
+    let queue = Abandoning(Arc::clone(&waiting));
     let (opened, outcome) = sync_channel(1);
     let name = name.map(str::to_owned);
     // Opened there: on some systems an injector belongs to the thread that made it.
@@ -67,19 +65,28 @@ pub fn spawn_injector_on(name: Option<&str>) -> Result<InjectorHandle, InjectErr
         Ok(injector) => {
             // The receiver waits below.
             let _ = opened.send(Ok(()));
-            run(injector, &queue);
+            run(injector, &queue.0);
         }
         Err(error) => drop(opened.send(Err(error))),
     })
     .map_err(|error| InjectError::Unavailable(error.to_string()))?;
     let gone = |_| InjectError::Unavailable("the thread inject ended while it started".to_owned());
     outcome.recv().map_err(gone)??;
-    Ok(InjectorHandle { events: Some(events), thread: Some(thread) })
+    Ok(InjectorHandle { waiting, thread: Some(thread) })
+}
+
+/// Tells the handle that the thread has ended, however it did.
+struct Abandoning(Arc<Waiting>);
+
+impl Drop for Abandoning {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 /// The thread's life: until the handle is dropped and the queue is empty, or the screen is gone.
-fn run(mut injector: Injector, queue: &Receiver<InputEvent>) {
-    for event in queue {
+fn run(mut injector: Injector, queue: &Waiting) {
+    while let Some(event) = queue.pop() {
         match injector.inject(&event) {
             Ok(()) => {}
             // Not the event itself: it may be a password.

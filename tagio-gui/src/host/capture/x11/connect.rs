@@ -82,7 +82,7 @@ fn negotiate(conn: &RustConnection) -> Result<(), CaptureError> {
         );
     }
     if has(conn, x11rb::protocol::randr::X11_EXTENSION_NAME) {
-        conn.randr_query_version(1, 3).map_err(lost)?.reply().map_err(lost)?;
+        conn.randr_query_version(1, 5).map_err(lost)?.reply().map_err(lost)?;
     }
     if has(conn, x11rb::protocol::xinput::X11_EXTENSION_NAME) {
         conn.xinput_xi_query_version(2, 2).map_err(lost)?.reply().map_err(lost)?;

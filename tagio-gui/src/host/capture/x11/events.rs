@@ -7,7 +7,7 @@ use std::{
     net::Shutdown,
     os::{fd::AsFd as _, unix::net::UnixStream},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -23,13 +23,19 @@ use x11rb::{
         damage::{self, ConnectionExt as _, ReportLevel},
         randr::{self, ConnectionExt as _, NotifyMask},
         xfixes::{ConnectionExt as _, CursorNotifyMask},
-        xinput::{self, ConnectionExt as _, Device, EventMask, XIEventMask},
+        xinput::{self, ConnectionExt as _, Device, XIEventMask},
+        xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
     },
-    rust_connection::RustConnection,
     wrapper::ConnectionExt as _,
 };
 
-use super::connect::{XScreen, has, lost};
+use super::{
+    connect::{XScreen, has, lost},
+    monitors::MonitorsBy,
+};
+use crate::host::capture::desktop::Placed;
+
+const LOCK: &str = "no thread panics while it holds the monitors";
 
 /// What changed since somebody looked.
 #[derive(Default)]
@@ -37,6 +43,8 @@ pub(super) struct Changes {
     picture: AtomicBool,
     cursor_shape: AtomicBool,
     pointer: AtomicBool,
+    /// The monitors, if they are others than those that were taken last.
+    monitors: Mutex<Option<Vec<Placed>>>,
     /// Why no event will ever come again.
     lost: OnceLock<String>,
     /// The source is going; nobody wants to hear of it.
@@ -61,10 +69,13 @@ impl Watcher {
             |error: std::io::Error| CaptureError::Unavailable(format!("no event thread: {error}"));
         // Also right for TCP: the handle serves only to shut the socket down.
         let socket = UnixStream::from(screen.conn.stream().as_fd().try_clone_to_owned().map_err(no_thread)?);
-        let changes = Arc::new(Changes::default());
+        let by = MonitorsBy::negotiate(&screen).map_err(lost)?;
+        let monitors = by.ask(&screen).map_err(lost)?;
+        let changes = Changes { monitors: Mutex::new(Some(monitors.clone())), ..Changes::default() };
+        let changes = Arc::new(changes);
         let seen = Arc::clone(&changes);
-        let thread =
-            spawn_named("x11-events", move || watch(&screen.conn, &seen, &*wake)).map_err(no_thread)?;
+        let thread = spawn_named("x11-events", move || watch(&screen, (by, monitors), &seen, &*wake))
+            .map_err(no_thread)?;
         Ok((Self { changes, socket, thread: Some(thread) }, damage))
     }
 
@@ -79,6 +90,11 @@ impl Watcher {
     /// Whether pixels or the size may have changed since the last call.
     pub(super) fn take_picture(&self) -> bool {
         self.changes.picture.swap(false, Ordering::AcqRel)
+    }
+
+    /// The monitors, if they changed since the last call; the first call tells them.
+    pub(super) fn take_monitors(&self) -> Option<Vec<Placed>> {
+        self.changes.monitors.lock().expect(LOCK).take()
     }
 
     /// Whether the cursor may have another shape since the last call.
@@ -109,10 +125,15 @@ fn select_events(screen: &XScreen) -> Result<damage::Damage, ReplyOrIdError> {
     let XScreen { conn, root } = screen;
     conn.xfixes_select_cursor_input(*root, CursorNotifyMask::DISPLAY_CURSOR)?.check()?;
     if has(conn, randr::X11_EXTENSION_NAME) {
-        conn.randr_select_input(*root, NotifyMask::SCREEN_CHANGE)?.check()?;
+        let mask = NotifyMask::SCREEN_CHANGE | NotifyMask::CRTC_CHANGE | NotifyMask::OUTPUT_CHANGE;
+        conn.randr_select_input(*root, mask)?.check()?;
+        // Of monitors that are no outputs RANDR has no event: the server sends this one instead.
+        let mask = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        conn.change_window_attributes(*root, &mask)?.check()?;
     }
     if has(conn, xinput::X11_EXTENSION_NAME) {
-        let mask = EventMask { deviceid: Device::ALL_MASTER.into(), mask: vec![XIEventMask::RAW_MOTION] };
+        let mask =
+            xinput::EventMask { deviceid: Device::ALL_MASTER.into(), mask: vec![XIEventMask::RAW_MOTION] };
         conn.xinput_xi_select_events(*root, &[mask])?.check()?;
     }
     let damage = conn.generate_id()?;
@@ -121,13 +142,29 @@ fn select_events(screen: &XScreen) -> Result<damage::Damage, ReplyOrIdError> {
     Ok(damage)
 }
 
-/// The thread's whole life. `conn` ends with it, and so does the damage object.
-fn watch(conn: &RustConnection, changes: &Changes, wake: &(dyn Fn() + Send + Sync)) {
+/// The thread's whole life. The connection ends with it, and so does the damage object.
+fn watch(
+    screen: &XScreen,
+    (by, mut monitors): (MonitorsBy, Vec<Placed>),
+    changes: &Changes,
+    wake: &(dyn Fn() + Send + Sync),
+) {
     loop {
-        let kind = match conn.wait_for_event() {
-            Ok(Event::DamageNotify(_) | Event::RandrScreenChangeNotify(_)) => &changes.picture,
+        let kind = match screen.conn.wait_for_event() {
+            Ok(Event::DamageNotify(_)) => &changes.picture,
             Ok(Event::XfixesCursorNotify(_)) => &changes.cursor_shape,
             Ok(Event::XinputRawMotion(_)) => &changes.pointer,
+            Ok(Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) | Event::ConfigureNotify(_)) => {
+                // If the server is gone, the next wait says so.
+                if let Ok(now) = by.ask(screen)
+                    && now != monitors
+                {
+                    monitors.clone_from(&now);
+                    *changes.monitors.lock().expect(LOCK) = Some(now);
+                }
+                // Also a change of the size.
+                &changes.picture
+            }
             Ok(_) => continue,
             Err(error) => {
                 if !changes.closing.load(Ordering::Acquire) {

@@ -22,6 +22,9 @@ const BAND_BYTES: usize = 512 * 1024;
 /// Every plane of a pixel.
 const ALL_PLANES: u32 = !0;
 
+/// The bytes of a little-endian BGRX pixel that mean something.
+const COLOUR: u32 = 0x00ff_ffff;
+
 /// Why pixels did not come.
 pub(super) enum GrabError {
     /// The screen is smaller than the request assumed: ask for its size again.
@@ -141,11 +144,14 @@ fn x11_rect(rect: Rect) -> (i16, i16, u16, u16) {
     (rect.x as i16, rect.y as i16, rect.width as u16, rect.height as u16)
 }
 
-/// Copies rows without padding; the fourth byte, which the server leaves undefined, becomes 0.
+/// Copies rows without padding; the fourth byte, which the server leaves undefined, becomes 0. By words, which
+/// the compiler turns into vectors: it costs no more than a plain copy.
 fn copy_rows(pixels: &[u8], frame: &mut Framebuffer, rect: Rect) {
     let row_bytes = rect.width as usize * BYTES_PER_PIXEL;
     for (to, from) in frame.rows_mut(rect).zip(pixels.chunks_exact(row_bytes)) {
-        to.copy_from_slice(from);
-        to.iter_mut().skip(BYTES_PER_PIXEL - 1).step_by(BYTES_PER_PIXEL).for_each(|unused| *unused = 0);
+        let (to, from) = (to.as_chunks_mut::<BYTES_PER_PIXEL>().0, from.as_chunks::<BYTES_PER_PIXEL>().0);
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = (u32::from_le_bytes(*from) & COLOUR).to_le_bytes();
+        }
     }
 }

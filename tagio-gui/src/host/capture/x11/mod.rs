@@ -8,6 +8,7 @@ mod connect;
 mod cursor;
 mod events;
 mod grab;
+mod monitors;
 mod source;
 
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};

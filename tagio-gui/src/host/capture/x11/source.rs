@@ -6,7 +6,7 @@ use tagio_media::{
     Framebuffer, Region,
     capture::{CaptureError, CaptureSource, Wake},
 };
-use tagio_wire::{Rect, Size, picture::CursorUpdate};
+use tagio_wire::{Rect, Size, picture::CursorUpdate, session::Monitor};
 use x11rb::{
     NONE,
     connection::Connection as _,
@@ -24,6 +24,7 @@ use super::{
     events::Watcher,
     grab::{GrabError, Grabber},
 };
+use crate::host::capture::desktop::{Area, Placed, monitors_on};
 
 /// How often a grab is tried anew when the screen's size changes between the question and the answer. A
 /// screen that keeps changing faster than that is not one to share.
@@ -41,6 +42,8 @@ pub(super) struct X11Source {
     cursor: CursorReader,
     cursor_told: bool,
     size: Size,
+    /// As RANDR tells of them: perhaps beyond the screen, while a change is under way.
+    monitors: Vec<Placed>,
     /// The frame lacks more than the damage says.
     needs_whole: bool,
 }
@@ -57,6 +60,7 @@ impl X11Source {
         let size = Size::new(geometry.width.into(), geometry.height.into());
         let grabber = Grabber::new(&screen, size);
         let cursor = CursorReader::default();
+        let monitors = watcher.take_monitors().unwrap_or_default();
         Ok(Self {
             screen,
             watcher,
@@ -66,6 +70,7 @@ impl X11Source {
             cursor,
             cursor_told: false,
             size,
+            monitors,
             needs_whole: true,
         })
     }
@@ -100,6 +105,10 @@ impl CaptureSource for X11Source {
         self.size
     }
 
+    fn monitors(&self) -> Vec<Monitor> {
+        monitors_on(Area { size: self.size, ..Area::default() }, &self.monitors)
+    }
+
     fn poll_interval(&self) -> Option<Duration> {
         None
     }
@@ -109,6 +118,9 @@ impl CaptureSource for X11Source {
         self.needs_whole |= frame.size() != self.size;
         if !self.watcher.take_picture() && !self.needs_whole {
             return Ok(Region::new());
+        }
+        if let Some(monitors) = self.watcher.take_monitors() {
+            self.monitors = monitors;
         }
         for _ in 0..RESIZES_MAX {
             let (size, changed) = self.ask_changes().map_err(lost)?;
