@@ -4,6 +4,7 @@
 //! what is defined here.
 #![warn(missing_docs)]
 
+pub mod activity;
 pub mod capture;
 pub mod codec;
 mod framebuffer;
