@@ -9,15 +9,18 @@ use super::random::Random;
 pub fn photo(frame: &mut Framebuffer, place: Rect, t: f32, random: &mut Random) {
     let (width, height) = (place.width as f32, place.height as f32);
     let centre = (0.5 + 0.3 * (t * 0.7).sin(), 0.5 + 0.3 * (t * 0.9).cos());
+    let blues: Vec<f32> =
+        (0..place.width).map(|x| 90.0 + 80.0 * (6.0 * x as f32 / width + t).sin()).collect();
     for (y, row) in frame.rows_mut(place).enumerate() {
         let v = y as f32 / height;
+        let level = 110.0 + 70.0 * (5.0 * v - t * 0.8).cos();
         for (x, pixel) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             let u = x as f32 / width;
-            let near = (u - centre.0).hypot(v - centre.1) < 0.18;
+            let near = (u - centre.0).powi(2) + (v - centre.1).powi(2) < 0.18 * 0.18;
             let edge = if near { 70.0 } else { 0.0 };
             let grain = (random.next() & 7) as f32;
-            let blue = 90.0 + 80.0 * (6.0 * u + t).sin() + edge + grain;
-            let green = 110.0 + 70.0 * (5.0 * v - t * 0.8).cos() + edge * 0.5 + grain;
+            let blue = blues[x] + edge + grain;
+            let green = level + edge * 0.5 + grain;
             let red = 120.0 + 90.0 * (4.0 * (u + v) + t * 0.5).sin() - edge + grain;
             *pixel = [blue as u8, green as u8, red as u8, 0];
         }
