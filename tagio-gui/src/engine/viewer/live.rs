@@ -346,6 +346,8 @@ impl Live {
         }
         let rtt = Some(Duration::from_millis(facts.rtt.as_millis() as u64)).filter(|_| !facts.rtt.is_zero());
         let fps = std::mem::take(&mut self.frames);
+        // Every codec so far is lossless.
+        viewer.status.figures.exact_share = 1.0;
         if (viewer.status.rtt, viewer.status.figures.fps) != (rtt, fps) {
             (viewer.status.rtt, viewer.status.figures.fps) = (rtt, fps);
             viewer.publish();
