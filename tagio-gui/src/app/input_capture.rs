@@ -59,6 +59,8 @@ pub enum Shortcut {
     FullScreen,
     /// Ctrl+Alt+Home.
     Toolbar,
+    /// Ctrl+Alt+S.
+    Figures,
 }
 
 /// The window's own shortcut that this event is, if any.
@@ -67,6 +69,7 @@ pub fn shortcut(event: &Event) -> Option<Shortcut> {
     match key {
         egui::Key::Enter if modifiers.ctrl && modifiers.alt => Some(Shortcut::FullScreen),
         egui::Key::Home if modifiers.ctrl && modifiers.alt => Some(Shortcut::Toolbar),
+        egui::Key::S if modifiers.ctrl && modifiers.alt => Some(Shortcut::Figures),
         _ => None,
     }
 }

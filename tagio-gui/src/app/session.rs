@@ -207,6 +207,7 @@ impl eframe::App for SessionApp {
             match shortcut(event) {
                 Some(Shortcut::FullScreen) => self.toggle_full_screen(ctx),
                 Some(Shortcut::Toolbar) => self.state.toolbar.toggle_keys(),
+                Some(Shortcut::Figures) => self.state.toolbar.toggle_figures(),
                 None => {}
             }
         }

@@ -4,6 +4,7 @@ mod client;
 mod home;
 mod screenshot;
 mod server;
+mod stats;
 mod status;
 mod stdout;
 mod stop;

@@ -61,10 +61,23 @@ pub struct ViewerConfig {
     pub secret: Option<Secret>,
     /// Whether to look only.
     pub view_only: bool,
+    /// What is asked of the picture at first.
+    pub wish: ViewWish,
+    /// Whether to record from the first picture on.
+    pub record: Option<RecordTo>,
     /// Whether somebody can be asked: for the secret, and whether to try again.
     pub interactive: bool,
     /// Folder of the pinned keys.
     pub data_dir: PathBuf,
+}
+
+/// Where a recording goes that starts with the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordTo {
+    /// To a file named after host and time, as with the button.
+    NewFile,
+    /// To this one.
+    File(PathBuf),
 }
 
 /// What happens, for scripts.
@@ -198,16 +211,8 @@ impl Viewer {
         let endpoint = Endpoint::bind(None)?;
         let by_relay = matches!(config.target, Target::Id(_));
         let relay = by_relay.then(|| Relay::spawn(config.relay.config(&config.identity, false)));
-        Ok(Self {
-            config,
-            endpoint,
-            relay,
-            outlets,
-            status: initial_status(),
-            registered: false,
-            ending: None,
-            calls: 0,
-        })
+        let status = ViewerStatus { wish: config.wish, ..initial_status() };
+        Ok(Self { config, endpoint, relay, outlets, status, registered: false, ending: None, calls: 0 })
     }
 
     fn tell(&self, event: ViewerEvent) {

@@ -2,14 +2,19 @@
 
 mod cards;
 mod cursor;
+mod figures;
+mod lamp;
+mod monitors_menu;
 mod overlay;
 mod picture;
+mod picture_menu;
 mod placement;
+mod recording;
 mod toolbar;
 
 use std::time::Instant;
 
-use eframe::egui::{CentralPanel, Frame, Pos2, Rect, Ui};
+use eframe::egui::{CentralPanel, Context, Frame, Order, Popup, Pos2, Rect, Ui};
 use tagio_wire::session::Permission;
 use zeroize::Zeroizing;
 
@@ -141,9 +146,13 @@ fn live_ui(
     state: &mut SessionState,
     commands: &mut Vec<SessionCommand>,
 ) -> SessionLayout {
-    let is_alone = view.is_bare && !state.toolbar.has_keys();
+    let is_alone = view.is_bare && !state.toolbar.has_keys() && !state.toolbar.has_figures;
     let placement = picture_ui(ui, view, state, is_alone);
-    let covered = toolbar::toolbar_ui(ui, view, state, commands);
+    let mut covered = toolbar::toolbar_ui(ui, view, state, commands);
+    if state.toolbar.has_figures && figures::figures_ui(ui, view.status) {
+        state.toolbar.toggle_figures();
+    }
+    covered.extend(areas(ui.ctx()));
     let pointer = ui.ctx().pointer_latest_pos();
     let is_on = |pos: Pos2| placement.rect.contains(pos) && !covered.iter().any(|rect| rect.contains(pos));
     cursor::show_remote_cursor(ui, view, state, &placement, pointer.is_some_and(is_on));
@@ -151,8 +160,19 @@ fn live_ui(
     SessionLayout {
         picture: may_control.then_some(placement),
         covered,
-        keys_are_local: state.toolbar.has_keys(),
+        keys_are_local: state.toolbar.has_keys() || Popup::is_any_open(ui.ctx()),
     }
+}
+
+/// Everything that floats over the window: bar, menus, panels, tooltips.
+fn areas(ctx: &Context) -> Vec<Rect> {
+    ctx.memory(|memory| {
+        let layers = memory.areas().visible_layer_ids().into_iter();
+        layers
+            .filter(|layer| layer.order > Order::Background)
+            .filter_map(|layer| memory.area_rect(layer.id))
+            .collect()
+    })
 }
 
 /// Paints the picture, or has it painted where nothing else lies over it.

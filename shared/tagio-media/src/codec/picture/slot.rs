@@ -24,7 +24,7 @@ const BITS_PER_PIXEL_MIN: f64 = 0.02;
 
 /// A rectangle that plays.
 pub(super) struct VideoSlot {
-    pub(super) id: u64,
+    pub(super) id: u32,
     pub(super) rect: Rect,
     /// `None`: every frame is a JPEG.
     encoder: Option<H264Encoder>,
@@ -66,7 +66,7 @@ impl VideoTaste {
 }
 
 impl VideoSlot {
-    pub(super) fn new(id: u64, rect: Rect, taste: VideoTaste) -> Result<Self, EncodeError> {
+    pub(super) fn new(id: u32, rect: Rect, taste: VideoTaste) -> Result<Self, EncodeError> {
         let size = Size::new(rect.width, rect.height);
         let encoder = match taste.codec {
             VideoWish::H264 if H264Encoder::accepts(size) => Some(H264Encoder::new(size)?),
