@@ -17,6 +17,10 @@ pub(super) const TILE: u32 = 64;
 /// A changing tile's look is taken at most this often.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Rows that are compared of a tile that keeps changing and is no film: every fourth. Pages scroll more often than
+/// films begin in their place.
+const COARSE_STEP: u32 = 4;
+
 /// One tile.
 #[derive(Clone)]
 pub(super) struct Tile {
@@ -27,6 +31,8 @@ pub(super) struct Tile {
     /// What changed since the streak began, the change with which it began left out: that may have been anything.
     changed: Rect,
     kind: Option<Kind>,
+    /// It changed since it was looked at.
+    is_stale: bool,
     looked: Option<Instant>,
     natural_since: Option<Instant>,
 }
@@ -39,14 +45,15 @@ impl Tile {
             streak: Streak::NONE,
             changed: Rect::new(0, 0, 0, 0),
             kind: None,
+            is_stale: true,
             looked: None,
             natural_since: None,
         }
     }
 
-    /// What it looks like, as far as it was looked at.
+    /// What it looks like, if that is known.
     pub(super) fn kind(&self) -> Option<Kind> {
-        self.kind
+        self.kind.filter(|_| !self.is_stale)
     }
 
     /// Whether it keeps changing.
@@ -60,12 +67,13 @@ impl Tile {
     }
 
     fn note(&mut self, view: &View<'_>, place: Rect, now: Instant, pace: Pace, block: &mut Block) {
-        block.load(view, place, 1);
+        let is_coarse = self.kind == Some(Kind::Synthetic) && self.streak.changes() > 3;
+        block.load(view, place, if is_coarse { COARSE_STEP } else { 1 });
         if let Some(changed) = self.update(block, place) {
             self.streak.beat(now, pace);
             self.changed =
                 if self.streak.changes() > 1 { self.changed.union(changed) } else { Rect::default() };
-            self.kind = None;
+            self.is_stale = true;
         }
         let is_due = match self.streak.changes() {
             // It may change again, and then it is known where.
@@ -73,7 +81,7 @@ impl Tile {
             2 => true,
             _ => self.looked.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_INTERVAL),
         };
-        if self.kind.is_none() && is_due {
+        if self.is_stale && is_due {
             let part = if self.changed.is_empty() { place } else { self.changed };
             let kind = kind_of(view, part, block);
             let is_first = self.streak.changes() <= 2;
@@ -83,7 +91,12 @@ impl Tile {
     }
 
     fn look(&mut self, kind: Kind, since: Instant) {
+        if kind == Kind::Natural && self.kind == Some(Kind::Synthetic) {
+            // What changed before was something else.
+            self.changed = Rect::default();
+        }
         self.kind = Some(kind);
+        self.is_stale = false;
         self.natural_since = match kind {
             Kind::Natural => self.natural_since.or(Some(since)),
             Kind::Flat | Kind::Synthetic => None,
@@ -97,7 +110,8 @@ impl Tile {
         self.look(Kind::Natural, now);
     }
 
-    /// Takes the fingerprints and returns the bounds of what changed: all, where nothing was known.
+    /// Takes the fingerprints and returns the bounds of what changed: none, where nothing was known,
+    /// and all, where not every row is compared.
     fn update(&mut self, block: &Block, place: Rect) -> Option<Rect> {
         let mut columns = vec![0_u32; place.width as usize];
         let mut rows = Vec::with_capacity(place.height as usize);
@@ -107,18 +121,25 @@ impl Tile {
                 *column = column.rotate_left(5).wrapping_add(*pixel);
             }
         }
-        let (x, y) = (differing(&self.columns, &columns), differing(&self.rows, &rows));
-        (self.columns, self.rows) = (columns, rows);
-        let ((left, right), (top, bottom)) = x.zip(y)?;
-        Some(Rect::new(place.x + left, place.y + top, right - left, bottom - top))
+        let is_known = self.rows.len() == rows.len();
+        std::mem::swap(&mut self.columns, &mut columns);
+        std::mem::swap(&mut self.rows, &mut rows);
+        if !is_known {
+            return Some(Rect::default());
+        }
+        let ((left, right), (top, bottom)) =
+            differing(&self.columns, &columns).zip(differing(&self.rows, &rows))?;
+        let is_exact = rows.len() == place.height as usize;
+        Some(if is_exact {
+            Rect::new(place.x + left, place.y + top, right - left, bottom - top)
+        } else {
+            place
+        })
     }
 }
 
-/// From the first to behind the last place in which two lists differ; the old one may be empty.
+/// From the first to behind the last place in which two lists of the same length differ.
 fn differing(old: &[u32], new: &[u32]) -> Option<(u32, u32)> {
-    if old.len() != new.len() {
-        return Some((0, new.len() as u32));
-    }
     let differs = |i: &usize| old[*i] != new[*i];
     let first = (0..old.len()).find(differs)?;
     let last = (0..old.len()).rfind(differs)?;
@@ -161,7 +182,7 @@ impl Grid {
                 let place = self.place(at);
                 let damaged = place.intersection(*rect).unwrap_or_default();
                 let tile = &mut self.tiles[at];
-                if films.iter().any(|film| film.contains(place)) {
+                if films.iter().any(|film| film.contains(damaged)) {
                     tile.note_in_film(damaged, now, pace);
                 } else if !std::mem::replace(&mut noted[at], true) {
                     tile.note(view, place, now, pace, block);
