@@ -3,8 +3,8 @@
 
 # How long a picture may take to be exact after its last change before it counts as never.
 settle_limit_s=5
-# Time for the scene to be there, and for the product to wake up.
-warm_up_s=2
+# Time for the scene to be there, and for the product to wake up; on a slow link the first picture takes its time.
+warm_up_s=${WARM_UP:-2}
 
 now_us() {
   printf '%s' "${EPOCHREALTIME/[.,]/}"
