@@ -3,6 +3,7 @@
 mod clipboard;
 mod home;
 pub mod input_capture;
+mod input_line;
 mod keys;
 mod outbox;
 mod run;
@@ -10,6 +11,7 @@ mod session;
 mod wake;
 
 pub use home::{HomeApp, HomeParts, HostHandle, SealPassword};
+pub use input_line::{InputLine, Witness};
 pub use run::{run_home, run_session};
 pub use session::{SessionApp, SessionParts, ViewerHandle};
 pub use wake::Wake;

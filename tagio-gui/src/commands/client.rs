@@ -76,7 +76,7 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
         full_screen: args.fullscreen,
         theme: base.settings.theme,
         scale_percent: base.settings.scale_percent,
-        painter: Box::new(move |creation| surface.painter(creation)),
+        painter: Box::new(move |creation, input| surface.painter(creation, input)),
     };
     app::run_session(parts).map_err(|error| anyhow::anyhow!("no window: {error}"))?;
     engine.join()
