@@ -60,6 +60,8 @@ pub enum Command {
     Client(ClientArgs),
     /// Tell whether a host is online
     Status(StatusArgs),
+    /// Play a recording of a session
+    Play(PlayArgs),
 }
 
 /// Arguments of `server`.
@@ -201,6 +203,16 @@ impl Cli {
 pub struct StatusArgs {
     /// ID of the host
     pub id: tagio_wire::PeerId,
+}
+
+/// Arguments of `play`.
+#[derive(Debug, Args)]
+pub struct PlayArgs {
+    /// The recording
+    pub file: PathBuf,
+    /// No window: print size, duration in seconds and number of frames
+    #[arg(long)]
+    pub info: bool,
 }
 
 #[cfg(test)]

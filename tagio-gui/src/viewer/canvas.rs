@@ -1,6 +1,9 @@
 //! The remote screen as decoded so far, shared between the decode thread and the window.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
+};
 
 use tagio_media::{Framebuffer, Region};
 use tagio_wire::{
@@ -9,7 +12,10 @@ use tagio_wire::{
 };
 use tokio::sync::Notify;
 
-use crate::views::session::{CursorLook, CursorState, PictureSource};
+use crate::{
+    recording::Tap,
+    views::session::{CursorLook, CursorState, PictureSource},
+};
 
 const LOCK: &str = "no thread panics while it holds the canvas";
 
@@ -22,6 +28,8 @@ pub struct CanvasState {
     pub dirty: Region,
     /// The remote cursor.
     pub cursor: CursorState,
+    /// Where the picture is recorded, while it is.
+    tap: Option<Tap>,
     /// Shapes that the host may name again.
     shapes: Vec<Arc<CursorShape>>,
     /// Where the next one is kept.
@@ -58,6 +66,9 @@ impl Canvas {
     /// Takes over what changed in `picture`; all of it when its size is another one.
     pub fn apply(&self, picture: &Framebuffer, changed: &Region) {
         let mut state = self.lock();
+        if let Some(tap) = &state.tap {
+            tap.frame(picture, changed, Instant::now());
+        }
         if state.picture.size() != picture.size() {
             state.picture = picture.clone();
             state.dirty = Region::whole(picture.size());
@@ -83,6 +94,11 @@ impl Canvas {
     /// Waits until the window shows the picture.
     pub async fn shown(&self) {
         self.shown.notified().await;
+    }
+
+    /// Records the picture from now on, or no longer.
+    pub fn set_tap(&self, tap: Option<Tap>) {
+        self.lock().tap = tap;
     }
 
     /// The host's cursor changed.

@@ -233,7 +233,8 @@ impl Live {
                 viewer.publish();
                 return self.say(&ViewerMessage::View(wish)).await;
             }
-            Some(ViewerCommand::Record(_)) => {}
+            Some(ViewerCommand::Record(true)) => viewer.start_recording(&RecordTo::NewFile),
+            Some(ViewerCommand::Record(false)) => viewer.stop_recording(),
             Some(ViewerCommand::Leave) | None => {
                 self.input.release_all();
                 self.send_input().await.ok();
@@ -271,6 +272,9 @@ impl Live {
                     tracing::debug!(?screen, "first picture decoded");
                     viewer.tell(ViewerEvent::FirstFrame);
                     viewer.enter(ViewerPhase::Live);
+                    if let Some(to) = viewer.config.record.take() {
+                        viewer.start_recording(&to);
+                    }
                 }
                 None
             }
@@ -373,7 +377,8 @@ impl Live {
             has_video: self.has_video,
             ..self.figures.sum_up(facts.rtt, Instant::now())
         };
-        if (viewer.status.rtt, viewer.status.figures) != (rtt, figures) {
+        let is_news = viewer.look_at_recording();
+        if is_news || (viewer.status.rtt, viewer.status.figures) != (rtt, figures) {
             (viewer.status.rtt, viewer.status.figures) = (rtt, figures);
             viewer.publish();
         }

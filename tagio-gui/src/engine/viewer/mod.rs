@@ -6,6 +6,7 @@ mod acks;
 pub mod figures;
 mod live;
 mod reach;
+mod record;
 
 use std::{
     path::PathBuf,
@@ -33,6 +34,7 @@ use super::{
 };
 use crate::{
     config::{KnownPeers, Target},
+    recording::Recorder,
     viewer::{canvas::Canvas, decode::Screen},
 };
 use live::{Live, Over};
@@ -204,6 +206,8 @@ struct Viewer {
     ending: Option<Ending>,
     /// Calls so far; each has its number.
     calls: CallId,
+    /// Of the picture, while there is one.
+    recorder: Option<Recorder>,
 }
 
 impl Viewer {
@@ -212,7 +216,17 @@ impl Viewer {
         let by_relay = matches!(config.target, Target::Id(_));
         let relay = by_relay.then(|| Relay::spawn(config.relay.config(&config.identity, false)));
         let status = ViewerStatus { wish: config.wish, ..initial_status() };
-        Ok(Self { config, endpoint, relay, outlets, status, registered: false, ending: None, calls: 0 })
+        Ok(Self {
+            config,
+            endpoint,
+            relay,
+            outlets,
+            status,
+            registered: false,
+            ending: None,
+            calls: 0,
+            recorder: None,
+        })
     }
 
     fn tell(&self, event: ViewerEvent) {
