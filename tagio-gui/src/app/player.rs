@@ -88,7 +88,7 @@ impl eframe::App for PlayerApp {
             duration: clock.duration(),
             is_playing: clock.is_playing(now),
             speed: clock.speed(),
-            problem: self.playback.problem().or(self.is_cut.then_some(words::IS_CUT)),
+            problem: self.playback.problem().or_else(|| self.is_cut.then_some(words::IS_CUT)),
         };
         let mut commands = Vec::new();
         player_ui(ui, &view, &mut self.state, &mut commands);

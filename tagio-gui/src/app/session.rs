@@ -46,6 +46,9 @@ pub struct ViewerHandle {
     pub wake: Wake,
 }
 
+/// Chooses who paints the picture of a window that is being made.
+pub type ChoosePainter = Box<dyn FnOnce(&eframe::CreationContext<'_>, InputLine) -> PicturePainter>;
+
 /// Everything that a viewer's window needs.
 pub struct SessionParts {
     /// The session.
@@ -59,7 +62,7 @@ pub struct SessionParts {
     /// Of toolbar and cards; never of the picture.
     pub scale_percent: u16,
     /// Chooses who paints, once the window exists. Pointer events on the picture go to the line.
-    pub painter: Box<dyn FnOnce(&eframe::CreationContext<'_>, InputLine) -> PicturePainter>,
+    pub painter: ChoosePainter,
 }
 
 /// A viewer's window.

@@ -14,14 +14,14 @@ const NAME_CHARS_MAX: usize = 64;
 const COPIES_MAX: u32 = 9999;
 
 /// The user's folder for films, else the home folder, else the current one.
-pub fn default_folder() -> PathBuf {
+pub(super) fn default_folder() -> PathBuf {
     let Some(user) = directories::UserDirs::new() else { return PathBuf::from(".") };
     let videos = user.video_dir().filter(|folder| folder.is_dir());
     videos.unwrap_or_else(|| user.home_dir()).to_owned()
 }
 
 /// `TagIO workshop 2026-11-21 14.03.05`, from characters that no file system refuses.
-pub fn name_of(host_name: &str, at: NaiveDateTime) -> String {
+pub(super) fn name_of(host_name: &str, at: NaiveDateTime) -> String {
     let is_refused = |c: char| c.is_control() || r#"/\:*?"<>|"#.contains(c);
     let host: String = host_name.chars().map(|c| if is_refused(c) { '_' } else { c }).collect();
     let host: String = host.trim_matches(['.', ' ']).chars().take(NAME_CHARS_MAX).collect();
@@ -33,7 +33,7 @@ pub fn name_of(host_name: &str, at: NaiveDateTime) -> String {
 ///
 /// # Errors
 /// The folder is missing, or nothing can be written there.
-pub fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
+pub(super) fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     for number in 1..=COPIES_MAX {
         let file = if number == 1 { format!("{name}.mp4") } else { format!("{name} ({number}).mp4") };
         let path = folder.join(file);

@@ -107,6 +107,6 @@ mod tests {
         for cut in [1, 5, sample.len() - 1] {
             assert_eq!(stream_of(&sample[..cut], &[]), None, "{cut}");
         }
-        assert_eq!(sample_of(&[1, 2, 3]), []);
+        assert!(sample_of(&[1, 2, 3]).is_empty());
     }
 }

@@ -23,7 +23,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Outlets, Viewer, ViewerEvent, acks::Acks, figures::FigureBook, reach::Reached};
+use super::{Outlets, RecordTo, Viewer, ViewerEvent, acks::Acks, figures::FigureBook, reach::Reached};
 use crate::{
     config::Target,
     engine::{

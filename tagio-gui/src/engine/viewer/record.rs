@@ -67,5 +67,5 @@ impl Viewer {
 fn destination_of(file: &Path) -> Destination {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Destination { folder: folder.unwrap_or(Path::new(".")).to_owned(), name }
+    Destination { folder: folder.unwrap_or_else(|| Path::new(".")).to_owned(), name }
 }

@@ -33,7 +33,7 @@ impl ScreenLayout {
             ViewArea::All => None,
             ViewArea::Monitor(index) => self.monitors.get(usize::from(index)),
         };
-        monitor.map_or(self.size.rect(), |monitor| monitor.rect)
+        monitor.map_or_else(|| self.size.rect(), |monitor| monitor.rect)
     }
 
     /// How the screen is to be shown.

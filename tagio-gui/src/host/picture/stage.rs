@@ -92,7 +92,7 @@ impl Viewer {
     /// Least time between two updates.
     fn spacing(&self) -> Duration {
         let is_saver = matches!(self.wish.quality, Quality::Saver { .. });
-        let fps_max = self.wish.fps_max.or(is_saver.then_some(SAVER_FPS));
+        let fps_max = self.wish.fps_max.or_else(|| is_saver.then_some(SAVER_FPS));
         fps_max.map_or(Duration::ZERO, |fps| Duration::from_secs(1) / u32::from(fps.max(1)))
     }
 }

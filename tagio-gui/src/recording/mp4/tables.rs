@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mp4_atom::{Atom as _, Avcc, Decode, Header, Mdhd, Tfdt, Tfhd, Trun, Visual};
+use mp4_atom::{Avcc, Decode, Header, Mdhd, Tfdt, Tfhd, Trun, Visual};
 use tagio_wire::Size;
 
 use super::{FLAG_NO_SYNC, ReadError, Sample, TRACK_ID, time_of};
@@ -24,18 +24,18 @@ impl Track {
     /// Reads the body of a `moov`.
     pub(super) fn read(moov: &[u8]) -> Result<Self, ReadError> {
         let not_ours = ReadError::NotOurs;
-        child(moov, b"mvex").ok_or(not_ours("it has no fragments"))?;
+        child(moov, b"mvex").ok_or_else(|| not_ours("it has no fragments"))?;
         if children(moov).filter(|(kind, _)| kind == b"trak").count() != 1 {
             return Err(not_ours("it has not exactly one track"));
         }
         let mdia = child(moov, b"trak").and_then(|trak| child(trak, b"mdia"));
-        let mdia = mdia.ok_or(not_ours("its track is empty"))?;
+        let mdia = mdia.ok_or_else(|| not_ours("its track is empty"))?;
         let timescale = leaf::<Mdhd>(mdia).filter(|mdhd| mdhd.timescale > 0);
         let stbl = child(mdia, b"minf").and_then(|minf| child(minf, b"stbl"));
         let entries =
             stbl.and_then(|stbl| child(stbl, b"stsd")).and_then(|stsd| stsd.get(STSD_HEADER_BYTES..));
         let mut entry =
-            entries.and_then(|entries| child(entries, b"avc1")).ok_or(not_ours("it is not H.264"))?;
+            entries.and_then(|entries| child(entries, b"avc1")).ok_or_else(|| not_ours("it is not H.264"))?;
         let visual = Visual::decode(&mut entry).map_err(|_| not_ours("its picture has no size"))?;
         let avcc = leaf::<Avcc>(entry).filter(|avcc| usize::from(avcc.length_size) == LENGTH_BYTES);
         let sets = avcc.and_then(|mut avcc| {
@@ -44,8 +44,8 @@ impl Track {
         });
         Ok(Self {
             size: Size::new(visual.width.into(), visual.height.into()),
-            sets: sets.ok_or(not_ours("its H.264 is of another kind"))?,
-            timescale: timescale.ok_or(not_ours("its clock stands still"))?.timescale,
+            sets: sets.ok_or_else(|| not_ours("its H.264 is of another kind"))?,
+            timescale: timescale.ok_or_else(|| not_ours("its clock stands still"))?.timescale,
         })
     }
 }

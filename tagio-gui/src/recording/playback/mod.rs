@@ -18,7 +18,7 @@ use tagio_process::spawn_named;
 
 pub use clock::Clock;
 
-use super::mp4::{ReadError, Reader};
+use super::mp4::Reader;
 
 /// Decoded pictures that wait for their time. The thread waits while they are so many; each is a screen large.
 const PICTURES_MAX: usize = 2;
@@ -94,9 +94,9 @@ impl Playback {
             let clock = &mut self.shared.lock().clock;
             let is_at_end = clock.position(now) >= clock.duration();
             if is_playing {
-                clock.play(now)
+                clock.play(now);
             } else {
-                clock.pause(now)
+                clock.pause(now);
             }
             is_at_end
         };

@@ -99,7 +99,7 @@ impl PainterMail {
     }
 
     fn note(&self, write: impl FnOnce(&mut Notes)) {
-        write(&mut *self.lock());
+        write(&mut self.lock());
         self.0.wake.notify_one();
     }
 

@@ -54,7 +54,7 @@ fn known(area: ViewArea, monitors: usize) -> ViewArea {
 
 /// The monitors to scale. For the mouse only: the list below says the same.
 fn drawing_ui(ui: &mut Ui, monitors: &[Monitor], shown: ViewArea) -> Option<ViewArea> {
-    let whole = Rect::from_points(&monitors.iter().flat_map(|monitor| corners(monitor)).collect::<Vec<_>>());
+    let whole = Rect::from_points(&monitors.iter().flat_map(corners).collect::<Vec<_>>());
     let room = vec2(ui.available_width(), DRAWING_HEIGHT_MAX);
     let scale = (room.x / whole.width().max(1.0)).min(room.y / whole.height().max(1.0));
     let size = vec2(room.x, whole.height() * scale);

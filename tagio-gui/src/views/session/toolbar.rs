@@ -242,7 +242,7 @@ fn menus_ui(
     if status.monitors.len() > 1 {
         let monitors = item_ui(ui, Icon::Screen, words::MONITORS);
         let area = monitors_menu_ui(&monitors, &status.monitors, status.wish.area);
-        wish = wish.or(area.map(|area| ViewWish { area, ..status.wish }));
+        wish = wish.or_else(|| area.map(|area| ViewWish { area, ..status.wish }));
     }
     commands.extend(wish.map(|wish| SessionCommand::Viewer(ViewerCommand::View(wish))));
     picture

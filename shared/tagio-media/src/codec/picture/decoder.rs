@@ -48,7 +48,7 @@ impl PictureDecoder {
 
     /// Size of what is seen of the host's screen, and its pixels per pixel of the picture.
     pub fn seen(&self) -> (Size, u8) {
-        self.seen.unwrap_or((Size::default(), 1))
+        self.seen.unwrap_or_else(|| (Size::default(), 1))
     }
 
     /// Share of the picture's pixels that are exactly the host's as of the last update, 0 to 1.

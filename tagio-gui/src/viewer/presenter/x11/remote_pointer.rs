@@ -99,7 +99,7 @@ fn opaque_runs(image: &CursorShape) -> Vec<Rectangle> {
         let (x, y) = ((i % width) as i16, (i / width) as i16);
         match runs.last_mut() {
             Some(run) if run.y == y && i32::from(run.x) + i32::from(run.width) == i32::from(x) => {
-                run.width += 1
+                run.width += 1;
             }
             _ => runs.push(Rectangle { x, y, width: 1, height: 1 }),
         }
