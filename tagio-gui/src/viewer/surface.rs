@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     app::{InputLine, Wake, Witness, input_capture::PictureInput},
-    views::session::{CursorState, PicturePainter, PictureView, PictureWindow},
+    views::session::{CursorState, PicturePainter, PicturePointer, PictureView, PictureWindow},
 };
 
 const LOCK: &str = "no thread panics while it holds the view";
@@ -51,8 +51,7 @@ struct Hands {
 #[derive(Default)]
 struct Place {
     view: PictureView,
-    /// Where the pointer was last, in the session's window.
-    pointer: Option<Point>,
+    pointer: Option<PicturePointer>,
     /// Something on the host moved its pointer, and this viewer has not moved it since.
     host_leads: bool,
 }
@@ -123,7 +122,7 @@ impl PictureWindow for Surface {
         is_shown
     }
 
-    fn pointer(&self) -> Option<Point> {
+    fn pointer(&self) -> Option<PicturePointer> {
         self.child.get()?.hands.lock().pointer
     }
 }
@@ -156,18 +155,25 @@ impl Hands {
 impl WindowEvents for Hands {
     fn pointer(&self, x: i32, y: i32, act: PointerAct) {
         let mut place = self.lock();
-        place.pointer = Some(Point::new(x + place.view.area.x as i32, y + place.view.area.y as i32));
+        let area = place.view.area;
+        let is_within = |at: i32, side: u32| u32::try_from(at).is_ok_and(|at| at < side);
+        place.pointer = Some(PicturePointer {
+            at: Point::new(x + area.x as i32, y + area.y as i32),
+            is_on_it: act != PointerAct::Gone && is_within(x, area.width) && is_within(y, area.height),
+        });
         if act == PointerAct::Moved && place.view.follow(x, y) {
             self.mail.place(place.view.clone());
         }
         let at = place.view.point_at(x, y);
-        let takes_lead = place.view.has_control && std::mem::take(&mut place.host_leads);
+        let is_mine = act != PointerAct::Gone && place.view.has_control;
+        let takes_lead = is_mine && std::mem::take(&mut place.host_leads);
         drop(place);
         if takes_lead {
             self.canvas.lock().cursor.moved_to = None;
             self.mail.cursor_changed();
         }
         self.input.picture_input(match act {
+            PointerAct::Gone => return,
             PointerAct::Moved => PictureInput::Moved(at),
             PointerAct::Button { button, down, modifiers } => {
                 PictureInput::Button { button, down, at, modifiers }

@@ -73,8 +73,10 @@ pub trait WindowEvents: Send + Sync {
 /// What the pointer did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PointerAct {
-    /// It moved.
+    /// It moved, or came.
     Moved,
+    /// It left the picture.
+    Gone,
     /// A button went down or up.
     Button {
         /// Which.

@@ -7,13 +7,16 @@ use super::Cover;
 use crate::theme::radius;
 
 /// Everything that is painted over the picture in this frame, in the window's pixels: `rects`, which are in
-/// points, and whatever floats.
+/// points and as round as cards, and whatever floats.
 pub(super) fn covers(ui: &Ui, rects: &[Rect]) -> Vec<Cover> {
     let ctx = ui.ctx();
     let pixels_per_point = ctx.pixels_per_point();
-    let floating = floating(ctx);
+    let px = |points: u8| f32::from(points) * pixels_per_point;
+    let bars = rects.iter().map(|rect| (*rect, px(radius::CARD)));
+    let floating = floating(ctx).into_iter().filter(|rect| !rects.contains(rect));
+    let all = bars.chain(floating.map(|rect| (rect, px(radius::CONTROL))));
     let mut covers: Vec<Cover> =
-        rects.iter().chain(&floating).filter_map(|rect| cover(*rect, pixels_per_point)).collect();
+        all.filter_map(|(rect, radius)| cover(rect, radius, pixels_per_point)).collect();
     // In an order of its own, so that equal frames are equal.
     covers.sort_by_key(|cover| (cover.rect.y, cover.rect.x, cover.rect.width, cover.rect.height));
     covers.dedup();
@@ -29,10 +32,10 @@ fn floating(ctx: &Context) -> Vec<Rect> {
     above.filter_map(|layer| ctx.memory(|memory| memory.area_rect(layer.id))).collect()
 }
 
-fn cover(rect: Rect, pixels_per_point: f32) -> Option<Cover> {
+fn cover(rect: Rect, radius: f32, pixels_per_point: f32) -> Option<Cover> {
     let px = |points: f32| (points * pixels_per_point).round().max(0.0) as u32;
     let (x, y, right, bottom) = (px(rect.min.x), px(rect.min.y), px(rect.max.x), px(rect.max.y));
     let rect = PixelRect::new(x, y, right.saturating_sub(x), bottom.saturating_sub(y));
-    let radius = px(f32::from(radius::CONTROL)).min(rect.width / 2).min(rect.height / 2);
+    let radius = (radius.round() as u32).min(rect.width / 2).min(rect.height / 2);
     (!rect.is_empty()).then_some(Cover { rect, radius })
 }

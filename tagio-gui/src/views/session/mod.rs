@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 pub use cards::SecretForm;
 pub use picture::{CursorLook, CursorState, PicturePainter, PictureSource, PictureTexture};
-pub use picture_window::{Cover, PictureView, PictureWindow};
+pub use picture_window::{Cover, PicturePointer, PictureView, PictureWindow};
 pub use placement::{Placement, ScaleMode, place};
 pub use toolbar::ToolbarState;
 
@@ -200,11 +200,14 @@ fn areas(ctx: &Context) -> Vec<Rect> {
 
 fn placement(ui: &Ui, view: &SessionView<'_>, state: &mut SessionState) -> Placement {
     let pixels_per_point = ui.ctx().pixels_per_point();
-    let on_picture = || {
-        let at = state.painter.pointer()?;
-        Some(Pos2::new(at.x as f32, at.y as f32) / pixels_per_point)
+    let windows = ui.ctx().pointer_latest_pos();
+    let pointer = match state.painter.pointer() {
+        // egui may still believe that it is where it saw it last.
+        Some(PicturePointer { at, is_on_it }) if is_on_it || windows.is_none() => {
+            Some(Pos2::new(at.x as f32, at.y as f32) / pixels_per_point)
+        }
+        Some(_) | None => windows,
     };
-    let pointer = ui.ctx().pointer_latest_pos().or_else(on_picture);
     place(ui.max_rect(), pixels_per_point, view.status.screen, state.mode, pointer)
 }
 

@@ -8,7 +8,7 @@ use eframe::egui::{
 use tagio_media::{BYTES_PER_PIXEL, Framebuffer, Region};
 use tagio_wire::{Point, Rect as PictureRect, Size, picture::CursorShape};
 
-use super::{PictureView, PictureWindow, Placement};
+use super::{PicturePointer, PictureView, PictureWindow, Placement};
 
 /// Where the window gets the remote picture from. Called on the window's thread; must not block for long.
 pub trait PictureSource: Send + Sync {
@@ -59,7 +59,7 @@ impl PicturePainter {
     }
 
     /// Where the pointer was last on the picture's own window.
-    pub(super) fn pointer(&self) -> Option<Point> {
+    pub(super) fn pointer(&self) -> Option<PicturePointer> {
         match self {
             Self::Texture => None,
             Self::Window(window) => window.pointer(),

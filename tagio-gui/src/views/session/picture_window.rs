@@ -7,8 +7,17 @@ pub trait PictureWindow {
     /// Shows the picture like this from now on; `None` hides it. False when it cannot, and egui has to.
     fn show(&mut self, view: Option<PictureView>) -> bool;
 
-    /// Where the pointer was last when it was on the picture, in the session's window.
-    fn pointer(&self) -> Option<Point>;
+    /// Where the pointer was last when it was on the picture.
+    fn pointer(&self) -> Option<PicturePointer>;
+}
+
+/// The pointer on a picture that has a window of its own. egui does not see it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PicturePointer {
+    /// In the session's window.
+    pub at: Point,
+    /// It still is on the picture.
+    pub is_on_it: bool,
 }
 
 /// Where and how the picture is seen. Lengths are the window's pixels.

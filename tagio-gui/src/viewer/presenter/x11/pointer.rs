@@ -87,7 +87,8 @@ impl Reader {
         let pointer = EventMask::BUTTON_PRESS
             | EventMask::BUTTON_RELEASE
             | EventMask::POINTER_MOTION
-            | EventMask::ENTER_WINDOW;
+            | EventMask::ENTER_WINDOW
+            | EventMask::LEAVE_WINDOW;
         let sight = EventMask::STRUCTURE_NOTIFY | EventMask::VISIBILITY_CHANGE | EventMask::PROPERTY_CHANGE;
         for (window, mask) in [(picture, pointer), (parent, sight)] {
             let aux = ChangeWindowAttributesAux::new().event_mask(mask);
@@ -126,6 +127,7 @@ impl Reader {
         match event {
             Event::MotionNotify(at) => self.tell(at.event_x, at.event_y, PointerAct::Moved),
             Event::EnterNotify(at) => self.tell(at.event_x, at.event_y, PointerAct::Moved),
+            Event::LeaveNotify(at) => self.tell(at.event_x, at.event_y, PointerAct::Gone),
             Event::ButtonPress(press) => self.on_button(press, true),
             Event::ButtonRelease(press) => self.on_button(press, false),
             other => self.on_sight(other)?,
