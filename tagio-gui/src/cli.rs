@@ -114,8 +114,8 @@ pub struct ClientArgs {
     #[arg(long, conflicts_with = "screenshot")]
     pub stats: bool,
     /// Record the picture; without FILE, to a new one
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", conflicts_with = "screenshot")]
-    pub record: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", conflicts_with = "screenshot")]
+    pub record: Option<Option<PathBuf>>,
     /// What to ask of the picture.
     #[command(flatten)]
     pub picture: PictureArgs,
@@ -268,8 +268,8 @@ mod tests {
     #[test]
     fn a_recording_needs_no_name() {
         assert_eq!(client(&[]).record, None);
-        assert_eq!(client(&["--record"]).record, Some(PathBuf::new()));
-        assert_eq!(client(&["--record", "a.mkv"]).record, Some(PathBuf::from("a.mkv")));
+        assert_eq!(client(&["--record"]).record, Some(None));
+        assert_eq!(client(&["--record", "a.mkv"]).record, Some(Some(PathBuf::from("a.mkv"))));
     }
 
     #[test]

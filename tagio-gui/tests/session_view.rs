@@ -207,8 +207,8 @@ fn the_figures_are_shown_on_demand_and_cover_only_themselves() {
     let covered = &harness.state().layout.covered;
     let panel = harness.get_by_label(words::NETWORK).rect().center();
     assert!(covered.iter().any(|rect| rect.contains(panel)));
-    let below = Rect::from_min_max(pos2(0.0, 400.0), pos2(1100.0, 700.0));
-    assert!(!covered.iter().any(|rect| rect.intersects(below)), "{covered:?}");
+    let beside = Rect::from_min_max(pos2(0.0, 100.0), pos2(700.0, 700.0));
+    assert!(!covered.iter().any(|rect| rect.intersects(beside)), "{covered:?}");
     click(&mut harness, words::FIGURES_CLOSE);
     assert!(harness.query_by_label(words::NETWORK).is_none());
 }

@@ -50,10 +50,7 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
         secret: secret.map(|text| Secret::from_typed(&text)),
         view_only: args.view_only || args.screenshot.is_some(),
         wish: if args.screenshot.is_some() { exact_wish } else { wish },
-        record: args.record.map(|file| match file {
-            file if file.as_os_str().is_empty() => RecordTo::NewFile,
-            file => RecordTo::File(file),
-        }),
+        record: args.record.map(|file| file.map_or(RecordTo::NewFile, RecordTo::File)),
         interactive: args.screenshot.is_none(),
         identity: base.identity,
         data_dir: base.data_dir,

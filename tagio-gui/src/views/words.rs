@@ -107,11 +107,10 @@ pub const SCALE: &str = "Size";
 pub const PICTURE: &str = "Picture";
 pub const PICTURE_DEFAULTS: &str = "How sessions start. Each can choose for itself from its toolbar.";
 pub const QUALITY: &str = "Quality";
-pub const AUTO: (&str, &str) = ("Auto", "Text is exact, what moves is smooth. Right for nearly everything.");
-pub const SHARP: (&str, &str) =
-    ("Sharp", "Every pixel is exact as soon as it can be, even if it comes later.");
-pub const SMOOTH: (&str, &str) = ("Smooth", "Movement comes first. Still parts become exact a little later.");
-pub const SAVER: (&str, &str) = ("Saver", "Uses as little data as possible, for slow or costly networks.");
+pub const AUTO: (&str, &str) = ("Auto", "Exact text, smooth movement. Best for most.");
+pub const SHARP: (&str, &str) = ("Sharp", "Every pixel exact, even if it comes later.");
+pub const SMOOTH: (&str, &str) = ("Smooth", "Movement first, exact as soon as it rests.");
+pub const SAVER: (&str, &str) = ("Saver", "Least data, for slow or costly networks.");
 pub const GREY: &str = "Without colour";
 pub const HALF: &str = "At half the resolution";
 pub const FPS_MAX: &str = "Pictures a second, at most";
@@ -120,7 +119,7 @@ pub const FPS_CHOICES: [(Option<u8>, &str); 5] =
 pub const VIDEO: &str = "Moving parts are sent as";
 pub const VIDEO_H264: &str = "H.264";
 pub const VIDEO_JPEG: &str = "JPEG";
-pub const VIDEO_WHAT: &str = "H.264 needs far less data. JPEG is for when moving parts look wrong with it.";
+pub const VIDEO_WHAT: &str = "H.264 needs far less data. Try JPEG if they look wrong.";
 
 // The monitors of the other computer
 pub const MONITORS: &str = "Monitors";
@@ -151,7 +150,7 @@ pub const P95_WHAT: &str = "Nineteen of twenty pictures take no longer";
 pub const FPS: &str = "Pictures";
 pub const RATE: &str = "Data";
 pub const PATH: &str = "Connection";
-pub const EXACTNESS: &str = "Exact";
+pub const EXACTNESS: &str = "Pixels";
 pub const NO_FIGURE: &str = "–";
 pub const EXACT: &str = "exact";
 pub const EXACT_WHAT: &str = "Every pixel is exactly what the other computer shows.";

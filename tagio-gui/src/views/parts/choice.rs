@@ -12,7 +12,7 @@ use crate::theme::{self, Palette, TextKind, radius, space};
 
 const RING_RADIUS: f32 = 7.0;
 const DOT_RADIUS: f32 = 3.5;
-const PADDING: eframe::egui::Vec2 = vec2(10.0, 7.0);
+const PADDING: eframe::egui::Vec2 = vec2(8.0, 5.0);
 const LINE_GAP: f32 = 1.0;
 const SEGMENT_HEIGHT: f32 = 30.0;
 

@@ -18,19 +18,19 @@ use crate::{
 };
 
 const WIDTH: f32 = 268.0;
-const ROW_HEIGHT: f32 = 20.0;
+const ROW_HEIGHT: f32 = 19.0;
 const COLUMN_WIDTH: f32 = 62.0;
 const BAR_HEIGHT: f32 = 10.0;
 const SWATCH_SIDE: f32 = 9.0;
 const CLOSE_SIDE: f32 = 26.0;
 
 /// From the window's right edge, and below the toolbar.
-const OFFSET: eframe::egui::Vec2 = vec2(12.0, 64.0);
+const OFFSET: eframe::egui::Vec2 = vec2(12.0, 62.0);
 
 /// Draws the panel; returns whether it was closed. It can be dragged out of the way.
 pub(super) fn figures_ui(ui: &Ui, status: &ViewerStatus) -> bool {
     let palette = theme::palette(ui);
-    let window = ui.max_rect();
+    let room = ui.max_rect().with_min_y(ui.max_rect().top() + OFFSET.y);
     let frame = Frame::new()
         .fill(palette.surface)
         .stroke(Stroke::new(1.0, palette.line))
@@ -39,8 +39,8 @@ pub(super) fn figures_ui(ui: &Ui, status: &ViewerStatus) -> bool {
     Area::new(Id::unique("figures"))
         .order(Order::Foreground)
         .pivot(Align2::RIGHT_TOP)
-        .default_pos(window.right_top() + vec2(-OFFSET.x, OFFSET.y))
-        .constrain_to(window)
+        .default_pos(room.right_top() - vec2(OFFSET.x, 0.0))
+        .constrain_to(room)
         .movable(true)
         .show(ui.ctx(), |ui| {
             let contents = |ui: &mut Ui| {
@@ -143,10 +143,7 @@ fn facts_ui(ui: &mut Ui, status: &ViewerStatus) {
     let label = |ui: &mut Ui| drop(ui.label(weak(ui, words::EXACTNESS)));
     split_row_ui(ui, ROW_HEIGHT, label, |ui| {
         ui.spacing_mut().item_spacing.x = space::XS;
-        // Laid out from the right, the lamp would come last.
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            ui.horizontal(|ui| exact_lamp_ui(ui, status));
-        });
+        exact_lamp_ui(ui, status);
     });
 }
 

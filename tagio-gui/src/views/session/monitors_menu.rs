@@ -28,7 +28,7 @@ pub(super) fn monitors_menu_ui(button: &Response, monitors: &[Monitor], shown: V
     let mut chosen = None;
     menu_ui(button, WIDTH, |ui| {
         chosen = drawing_ui(ui, monitors, shown);
-        ui.add_space(space::XS);
+        ui.spacing_mut().item_spacing.y = space::XS;
         let all = choice_ui(ui, shown == ViewArea::All, words::ALL_MONITORS, words::ALL_MONITORS_WHAT);
         if all.clicked() {
             chosen = Some(ViewArea::All);

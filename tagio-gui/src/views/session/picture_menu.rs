@@ -15,14 +15,17 @@ use crate::{
 const WIDTH: f32 = 340.0;
 
 /// Under the ring of the choice that they belong to.
-const DETAIL_INDENT: f32 = 32.0;
+const DETAIL_INDENT: f32 = 30.0;
 
 /// Shows the menu of `button` while it is open, and returns the wish when it has changed.
 pub(super) fn picture_menu_ui(button: &Response, wish: ViewWish) -> Option<ViewWish> {
     let mut chosen = wish;
     menu_ui(button, WIDTH, |ui| {
         ui.label(weak(ui, words::QUALITY));
-        quality_ui(ui, &mut chosen.quality);
+        ui.scope(|ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            quality_ui(ui, &mut chosen.quality);
+        });
         ui.separator();
         ui.label(weak(ui, words::FPS_MAX));
         segments_ui(ui, &mut chosen.fps_max, &words::FPS_CHOICES);

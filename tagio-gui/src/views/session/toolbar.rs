@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use eframe::egui::{
     Align, Area, Frame, Id, Key, Label, Layout, Margin, Modifiers, Order, Popup, PopupCloseBehavior, Rect,
-    Response, Sense, Stroke, Ui, pos2, vec2,
+    Response, ScrollArea, Sense, Stroke, Ui, pos2, vec2,
 };
 use tagio_wire::session::{Permission, ViewWish};
 
@@ -270,19 +270,22 @@ pub(super) fn menu_ui(button: &Response, width: f32, add: impl FnOnce(&mut Ui)) 
         ui.set_width(width);
         // A menu would stretch words and buttons to its full width.
         let ragged = Layout::top_down(Align::Min);
-        Frame::new().inner_margin(Margin::same(10)).show(ui, |ui| {
+        let room = ui.ctx().content_rect().bottom() - button.rect.bottom() - MENU_GAP - 2.0 * space::M;
+        ScrollArea::vertical().max_height(room).show(ui, |ui| {
             ui.reset_style();
-            ui.with_layout(ragged, |ui| {
-                ui.spacing_mut().item_spacing.y = space::S;
-                ui.spacing_mut().interact_size.y = ITEM_HEIGHT;
-                add(ui);
-            })
+            Frame::new().inner_margin(Margin::same(10)).show(ui, |ui| {
+                ui.with_layout(ragged, |ui| {
+                    ui.spacing_mut().item_spacing.y = space::S;
+                    ui.spacing_mut().interact_size.y = ITEM_HEIGHT;
+                    add(ui);
+                })
+            });
         });
     });
 }
 
 /// From the toolbar's buttons to below its edge.
-const MENU_GAP: f32 = 10.0;
+const MENU_GAP: f32 = 14.0;
 
 fn item_ui(ui: &mut Ui, icon: Icon, label: &str) -> Response {
     ui.add(Action::icon_only(icon, label).height(ITEM_HEIGHT))
