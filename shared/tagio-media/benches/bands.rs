@@ -77,6 +77,9 @@ fn case(name: &str, level: i32, before: &Framebuffer, after: &Framebuffer, damag
     let (mut bytes, mut copies) = (0, 0);
     let mut pair = Pair::new(BandOptions { level, ..BandOptions::default() });
     for _ in 0..ROUNDS {
+        if before.bytes().iter().all(|byte| *byte == 0) {
+            pair = Pair { options: pair.options, ..Pair::default() };
+        }
         pair.update_rect(before, before.size().rect());
         pair.assert_exact(before, name);
         let mut region = Region::new();

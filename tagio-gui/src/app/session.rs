@@ -47,7 +47,7 @@ pub struct ViewerHandle {
 }
 
 /// Chooses who paints the picture of a window that is being made.
-pub type ChoosePainter = Box<dyn FnOnce(&eframe::CreationContext<'_>, InputLine) -> PicturePainter>;
+pub(crate) type ChoosePainter = Box<dyn FnOnce(&eframe::CreationContext<'_>, InputLine) -> PicturePainter>;
 
 /// Everything that a viewer's window needs.
 pub struct SessionParts {

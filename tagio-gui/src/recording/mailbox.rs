@@ -54,6 +54,7 @@ impl Mailbox {
             slot.picture.resize(picture.size());
             changed = Region::whole(picture.size());
             slot.changed = Region::new();
+            slot.behind = Region::new();
         }
         slot.behind.merge(&changed);
         for rect in slot.behind.rects() {

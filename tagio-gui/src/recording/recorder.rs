@@ -58,7 +58,7 @@ pub enum RecordError {
 pub struct Destination {
     /// The folder, which must be there.
     pub folder: PathBuf,
-    /// Of the files, without their ending; see [`files::name_of`].
+    /// Of the files, without their ending; see [`Self::default_for`].
     pub name: String,
 }
 

@@ -95,12 +95,15 @@ impl Scaler {
     fn resample(&mut self, part: Rect, have: Rect, out: &mut [u8]) {
         const ROOM: &str = "a part has a side, and buffers have room for it";
         let (x, y) = (ratio(self.from.width, self.to.width), ratio(self.from.height, self.to.height));
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FILTER)).use_alpha(false).crop(
-            f64::from(part.x) * x - f64::from(have.x),
-            f64::from(part.y) * y - f64::from(have.y),
-            f64::from(part.width) * x,
-            f64::from(part.height) * y,
-        );
+        let (left, top) =
+            (f64::from(part.x) * x - f64::from(have.x), f64::from(part.y) * y - f64::from(have.y));
+        // At the edges of the picture the product may lie a rounding error outside of it.
+        let width = (f64::from(part.width) * x).min(f64::from(have.width) - left);
+        let height = (f64::from(part.height) * y).min(f64::from(have.height) - top);
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FILTER))
+            .use_alpha(false)
+            .crop(left, top, width, height);
         let source = ImageRef::new(have.width, have.height, &self.source, PixelType::U8x4).expect(ROOM);
         let mut target = Image::from_slice_u8(part.width, part.height, out, PixelType::U8x4).expect(ROOM);
         self.resizer.resize(&source, &mut target, &options).expect("the crop lies within the source");

@@ -1,12 +1,23 @@
 //! The host's half: damage to bands, against what one viewer was sent.
 
 use tagio_wire::{
-    Rect, Size, limits,
+    Point, Rect, Size, limits,
     picture::{Band, Codec},
 };
 
-use super::{Bands, changes::find_changes, plane::RgbPlane, prefix_rect, queue::Queue, zstd};
+use super::{
+    Bands,
+    changes::find_changes,
+    motion::{COPIES_MAX, MotionSearch, Moved, Shift},
+    plane::RgbPlane,
+    prefix_rect,
+    queue::Queue,
+    zstd,
+};
 use crate::{Region, View, codec::EncodeError, region::cut};
+
+/// Most compressed bands in an update: what the protocol allows, less room for copies.
+const BANDS_MAX: usize = limits::BANDS_MAX - COPIES_MAX;
 
 /// How one update is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +51,7 @@ pub struct BandEncoder {
     insisted: Region,
     /// The picture's pixels where something is pending; anything elsewhere.
     fresh: RgbPlane,
+    motion: MotionSearch,
     queue: Queue,
     /// Scratch: a band's prefix and its pixels, back to back: zstd is faster when the one lies before the other.
     raw: Vec<u8>,
@@ -60,6 +72,7 @@ impl BandEncoder {
         self.pending = Region::whole(size);
         self.insisted = Region::new();
         self.queue.reset();
+        self.motion = MotionSearch::default();
     }
 
     /// Size of the picture.
@@ -87,6 +100,12 @@ impl BandEncoder {
         self.insisted.subtract(rect);
     }
 
+    /// Says that pixels probably came to `to` from the rectangle at `from`, as some systems tell. Nothing
+    /// depends on whether it is true.
+    pub fn hint_move(&mut self, from: Point, to: Point) {
+        self.motion.hint(Shift { x: from.x.saturating_sub(to.x), y: from.y.saturating_sub(to.y) });
+    }
+
     /// What may still have to be sent.
     pub fn pending(&self) -> &Region {
         &self.pending
@@ -102,27 +121,46 @@ impl BandEncoder {
     pub fn encode(&mut self, view: &View<'_>, options: BandOptions) -> Result<Bands, EncodeError> {
         debug_assert_eq!(view.size(), self.size());
         let bytes_max = options.bytes_max.clamp(1, limits::UPDATE_BYTES_MAX);
-        let changed = self.find_pending(view);
-        self.queue.fill(&changed, bytes_max);
-        let bands = self.compress(options.level, bytes_max)?;
-        for band in &bands.bands {
+        let (rects, moves) = self.find_pending(view);
+        self.queue.fill(&rects, bytes_max);
+        let mut update = self.compress(options.level, bytes_max)?;
+        let sent = update.bands.len();
+        let copies = moves.iter().map(|Moved { to, x, y }| Band {
+            rect: *to,
+            codec: Codec::Copy { x: *x, y: *y },
+            len: 0,
+        });
+        update.bands.splice(0..0, copies);
+        for band in &update.bands {
             self.base.copy_rect_from(&self.fresh, band.rect);
         }
-        self.base_is_black &= bands.bands.is_empty();
-        self.keep_late(bands.bands.len());
-        Ok(bands)
+        self.base_is_black &= update.bands.is_empty();
+        self.keep_late(sent);
+        Ok(update)
     }
 
-    /// What has to be sent: what differs from the base and what is insisted on. Nothing twice.
-    fn find_pending(&mut self, view: &View<'_>) -> Vec<Rect> {
+    /// What has to be sent: what differs from the base and what is insisted on, and what of it moved. Nothing
+    /// twice.
+    fn find_pending(&mut self, view: &View<'_>) -> (Vec<Rect>, Vec<Moved>) {
         for &rect in self.pending.rects() {
             self.fresh.pack(view, rect);
         }
-        let mut found = self.insisted.rects().to_vec();
+        let mut rects = Vec::new();
         for piece in without(self.pending.rects(), self.insisted.rects()) {
-            find_changes(&self.base, &self.fresh, piece, &mut found);
+            find_changes(&self.base, &self.fresh, piece, &mut rects);
         }
-        found
+        let moves = if self.base_is_black {
+            Vec::new()
+        } else {
+            self.motion.take(&self.base, &self.fresh, &mut rects)
+        };
+        if !moves.is_empty() {
+            for rect in std::mem::take(&mut rects) {
+                find_changes(&self.base, &self.fresh, rect, &mut rects);
+            }
+        }
+        rects.extend(self.insisted.rects());
+        (rects, moves)
     }
 
     /// Compresses bands in the order of the queue until there are `bytes_max` bytes.
@@ -130,7 +168,7 @@ impl BandEncoder {
         let mut update = Bands::default();
         for &rect in self.queue.bands() {
             let from = update.payload.len();
-            if from >= bytes_max || update.bands.len() == limits::BANDS_MAX {
+            if from >= bytes_max || update.bands.len() == BANDS_MAX {
                 break;
             }
             self.raw.clear();
@@ -153,15 +191,10 @@ impl BandEncoder {
 
     /// Leaves pending what comes after the first `sent` bands of the queue.
     fn keep_late(&mut self, sent: usize) {
-        let mut pending = Region::new();
-        let mut insisted = Region::new();
-        for &rect in self.queue.sent(sent) {
-            pending.add(rect);
-            insisted.merge(&self.insisted.within(rect));
-        }
-        // Joining may have added pixels to one that the other lacks.
-        pending.merge(&insisted);
-        (self.pending, self.insisted) = (pending, insisted);
+        // Not collected from what is late: joining that would insist again on what lies between.
+        self.queue.bands()[..sent].iter().for_each(|rect| self.insisted.subtract(*rect));
+        self.pending = self.insisted.clone();
+        self.queue.sent(sent).iter().for_each(|rect| self.pending.add(*rect));
     }
 }
 

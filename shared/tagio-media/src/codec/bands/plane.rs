@@ -37,6 +37,13 @@ impl RgbPlane {
         Span::new(rect, self.size.width, RGB_BYTES).rows(&self.bytes)
     }
 
+    /// The bytes of a rectangle of a single row. It must fit.
+    pub(super) fn row(&self, row: Rect) -> &[u8] {
+        debug_assert_eq!(row.height, 1);
+        let start = (row.y as usize * self.size.width as usize + row.x as usize) * RGB_BYTES;
+        &self.bytes[start..start + row.width as usize * RGB_BYTES]
+    }
+
     fn rows_mut(&mut self, rect: Rect) -> impl Iterator<Item = &mut [u8]> {
         Span::new(rect, self.size.width, RGB_BYTES).rows_mut(&mut self.bytes)
     }

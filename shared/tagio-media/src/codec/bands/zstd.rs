@@ -17,10 +17,6 @@ const WINDOW_LOG: u32 = 25;
 /// it is cleared for each band.
 const HASH_LOGS: std::ops::RangeInclusive<u32> = 10..=17;
 
-/// Where there is a prefix, matches of at least so many bytes are looked for first, so that what moved is
-/// found as a whole and not as letters that also stand nearer.
-const LONG_MATCH: u32 = 64;
-
 /// Appends the blocks of one zstd frame of `data` to `out`. Its context lives for this call only, since
 /// `zstd-safe` ties a context to every prefix that it ever borrows; that costs one allocation a band.
 pub(super) fn compress(
@@ -53,8 +49,6 @@ fn compress_frame<'a>(
     context.set_parameter(CParameter::ContentSizeFlag(false))?;
     context.set_parameter(CParameter::ChecksumFlag(false))?;
     if !prefix.is_empty() {
-        context.set_parameter(CParameter::EnableLongDistanceMatching(true))?;
-        context.set_parameter(CParameter::LdmMinMatch(LONG_MATCH))?;
         context.ref_prefix(prefix)?;
     }
     context.compress2(out, data)

@@ -64,7 +64,8 @@ fn damage_made_smaller_is_as_if_all_had_been() {
 #[test]
 fn damage_made_larger_is_as_if_all_had_been() {
     for percent in [101, 130, 175, 250] {
-        check(Size::new(300, 200), Size::new(3 * percent, 2 * percent), 1);
+        // Noise is the worst case for the two roundings, one in each direction.
+        check(Size::new(300, 200), Size::new(3 * percent, 2 * percent), 2);
     }
 }
 
