@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use eframe::{
-    NativeOptions, Renderer,
+    NativeOptions, Renderer, UserEvent,
     egui::{IconData, ViewportBuilder, vec2},
 };
+use winit::event_loop::{DeviceEvents, EventLoop};
 
 use super::{HomeApp, HomeParts, PlayerApp, PlayerParts, SessionApp, SessionParts};
 use crate::{config::Settings, views::words};
@@ -19,7 +20,7 @@ pub fn run_home(parts: HomeParts) -> eframe::Result {
     let viewport = viewport(words::APP).with_inner_size(size).with_min_inner_size(vec2(380.0, 420.0));
     let app: eframe::AppCreator<'_> =
         Box::new(|creation| Ok(Box::new(HomeApp::new(&creation.egui_ctx, parts))));
-    eframe::run_native(APP_ID, options(viewport), app)
+    run(viewport, app)
 }
 
 /// Shows a session until its window is closed. Must be called on the main thread.
@@ -31,7 +32,7 @@ pub fn run_session(parts: SessionParts) -> eframe::Result {
         .with_fullscreen(parts.full_screen)
         .with_decorations(!parts.full_screen);
     let app: eframe::AppCreator<'_> = Box::new(|creation| Ok(Box::new(SessionApp::new(creation, parts))));
-    eframe::run_native(APP_ID, options(viewport), app)
+    run(viewport, app)
 }
 
 /// Plays a recording until its window is closed. Must be called on the main thread.
@@ -41,7 +42,16 @@ pub fn run_player(parts: PlayerParts) -> eframe::Result {
         viewport(&title).with_inner_size(vec2(1100.0, 720.0)).with_min_inner_size(vec2(480.0, 320.0));
     let app: eframe::AppCreator<'_> =
         Box::new(|creation| Ok(Box::new(PlayerApp::new(&creation.egui_ctx, parts)?)));
-    eframe::run_native(APP_ID, options(viewport), app)
+    run(viewport, app)
+}
+
+fn run(viewport: ViewportBuilder, app: eframe::AppCreator<'_>) -> eframe::Result {
+    let event_loop = EventLoop::<UserEvent>::with_user_event().build()?;
+    // Raw motion of the mouse comes from everywhere on the screen, and each would be a frame of the window. What
+    // it needs comes as events of its own.
+    event_loop.listen_device_events(DeviceEvents::Never);
+    let mut app = eframe::create_native(APP_ID, options(viewport), app, &event_loop);
+    Ok(event_loop.run_app(&mut app)?)
 }
 
 fn viewport(title: &str) -> ViewportBuilder {
