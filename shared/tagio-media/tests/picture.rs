@@ -5,16 +5,23 @@
 
 mod desktop;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use desktop::{
     Desktop, film,
     random::Random,
     session::{Session, Tally},
 };
-use tagio_media::codec::picture::Link;
+use tagio_media::{
+    Region, View,
+    codec::{
+        jpeg,
+        picture::{Link, PictureDecoder, PictureEncoder},
+    },
+};
 use tagio_wire::{
     Rect, Size,
+    picture::{Band, Codec, Timing, UpdateHeader, VideoCodec, VideoHeader},
     session::{Quality, VideoWish},
 };
 
@@ -185,7 +192,7 @@ fn a_picture_that_saves_bytes_becomes_exactly_its_view() {
 }
 
 #[test]
-fn what_is_copied_from_under_a_film_becomes_exact() {
+fn what_the_base_has_under_a_film_becomes_exact_elsewhere() {
     let mut play = Play::new(1, Quality::Auto);
     play.session.settle(&mut play.random);
     let place = Rect::new(100, 10, 330, 190);
@@ -201,13 +208,42 @@ fn what_is_copied_from_under_a_film_becomes_exact() {
         }
     }
     assert!(play.session.tally.shown > 3, "the film plays: {:?}", play.session.tally);
-    let copies = play.session.tally.copies;
     let below = Rect { y: 205, ..place };
     let rows: Vec<Vec<u8>> = base.rows(place).map(<[u8]>::to_vec).collect();
     play.desktop.frame.rows_mut(below).zip(&rows).for_each(|(row, old)| row.copy_from_slice(old));
     play.damage(below);
     play.session.encode();
-    assert!(play.session.tally.copies > copies, "what the base has under the film is copied");
     play.session.settle(&mut play.random);
     play.session.assert_exact();
+}
+
+#[test]
+fn a_frame_that_overtakes_a_copy_does_not_get_into_it() {
+    let desktop = Desktop::new(SCREEN, 1);
+    let (place, below) = (Rect::new(10, 10, 200, 120), Rect::new(30, 220, 200, 120));
+    let mut decoder = PictureDecoder::new();
+    let view = View::whole(&desktop.frame);
+    let first = PictureEncoder::new().encode(&view, &Region::new(), Link::default(), 1, Instant::now());
+    let first = first.expect("it encodes").update.expect("a picture begins");
+    decoder.update(&first.header, &first.payload).expect("honest");
+    let copy = Band { rect: below, codec: Codec::Copy { x: place.x, y: place.y }, len: 0 };
+    let second = UpdateHeader { number: 2, bands: vec![copy], ..first.header };
+    let third = VideoHeader {
+        number: 3,
+        screen: SCREEN,
+        scale: 1,
+        slot: 0,
+        rect: place,
+        codec: VideoCodec::Jpeg,
+        after: 0,
+        timing: Timing::default(),
+    };
+    let mut film = desktop.frame.clone();
+    film::photo(&mut film, place, 0.0, &mut Random::new(1));
+    let jpeg = jpeg::encode(&View::whole(&film), place, 80).expect("a size that JPEG has");
+    assert_eq!(decoder.frame(third, jpeg).changed.area(), place.area());
+    decoder.update(&second, &[]).expect("honest");
+    let colours = |row: &[u8]| row.chunks_exact(4).flat_map(|pixel| pixel[..3].to_vec()).collect::<Vec<_>>();
+    let copied = decoder.picture().rows(below).map(colours);
+    assert!(copied.eq(desktop.frame.rows(place).map(colours)), "the copy is of the film");
 }
