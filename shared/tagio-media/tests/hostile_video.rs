@@ -6,6 +6,7 @@ use desktop::{film, random::Random};
 use tagio_media::{
     Framebuffer, View,
     codec::{
+        VideoError,
         h264::{FrameTarget, H264Decoder, H264Encoder},
         jpeg,
     },
@@ -95,4 +96,72 @@ fn a_jpeg_that_claims_to_be_huge_is_refused_by_its_header() {
     let sof = file.windows(2).position(|marker| marker == [0xff, 0xc0]).expect("a baseline file");
     file[sof + 5..sof + 9].fill(0xff);
     assert!(jpeg::decode(&file, PLACE, &mut Framebuffer::new(SCREEN)).is_err());
+}
+
+/// Writes numbers as Exp-Golomb codes (ITU-T H.264, 9.1) and plain bits.
+#[derive(Default)]
+struct Bits(Vec<bool>);
+
+impl Bits {
+    fn plain(mut self, number: u32, count: u32) -> Self {
+        self.0.extend((0..count).rev().map(|bit| number >> bit & 1 == 1));
+        self
+    }
+
+    fn numbers(self, numbers: &[u32]) -> Self {
+        numbers.iter().fold(self, |bits, number| {
+            let len = (number + 1).ilog2();
+            bits.plain(0, len).plain(number + 1, len + 1)
+        })
+    }
+
+    fn bytes(mut self) -> Vec<u8> {
+        self.0.push(true);
+        let byte =
+            |bits: &[bool]| bits.iter().zip(0..).fold(0, |byte, (bit, at)| byte | u8::from(*bit) << (7 - at));
+        self.0.chunks(8).map(byte).collect()
+    }
+}
+
+/// A sequence parameter set of the Main profile, level 5.2, for pictures of so many macroblocks.
+fn parameter_set(columns: u32, rows: u32) -> Vec<u8> {
+    let bits = Bits::default().plain(77, 8).plain(0, 8).plain(52, 8).numbers(&[0, 4, 2, 1]).plain(0, 1);
+    let bits = bits.numbers(&[columns - 1, rows - 1]).plain(0b1_1000, 5);
+    [[0, 0, 0, 1, 0x67].as_slice(), &bits.bytes()].concat()
+}
+
+#[test]
+fn a_frame_that_claims_to_be_huge_is_refused_before_the_library_reads_it() {
+    let (frames, _) = honest();
+    let mut shown = Framebuffer::new(SCREEN);
+    for (columns, rows) in [(12, 9), (11, 10), (256, 144), (2000, 2000)] {
+        let frame = [parameter_set(columns, rows), frames[0].clone()].concat();
+        let mut decoder = H264Decoder::new().unwrap();
+        match decoder.decode(&frame, PLACE, &mut shown) {
+            Err(VideoError::Misfit { size, .. }) => assert_eq!(size, Size::new(columns * 16, rows * 16)),
+            other => panic!("{columns} by {rows} macroblocks: {other:?}"),
+        }
+    }
+    let fitting = [parameter_set(11, 9), frames[0].clone()].concat();
+    H264Decoder::new().unwrap().decode(&fitting, PLACE, &mut shown).expect("the size is right");
+    let mut picture = Framebuffer::default();
+    for (columns, rows, fits) in [(240, 135, true), (135, 240, true), (241, 1, false), (136, 136, false)] {
+        let frame = [parameter_set(columns, rows), frames[0].clone()].concat();
+        let outcome = H264Decoder::new().unwrap().decode_whole(&frame, &mut picture);
+        assert_eq!(
+            !matches!(outcome, Err(VideoError::Misfit { .. })),
+            fits,
+            "{columns} by {rows} macroblocks"
+        );
+    }
+}
+
+#[test]
+fn layers_and_partitions_are_refused() {
+    let (frames, _) = honest();
+    for kind in [2, 14, 15, 20] {
+        let frame = [frames[0].as_slice(), &[0, 0, 1, 0x60 | kind, 0x42, 0x80]].concat();
+        let outcome = H264Decoder::new().unwrap().decode(&frame, PLACE, &mut Framebuffer::new(SCREEN));
+        assert!(matches!(outcome, Err(VideoError::Damaged { .. })), "{kind}: {outcome:?}");
+    }
 }

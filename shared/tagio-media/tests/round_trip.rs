@@ -168,7 +168,7 @@ fn what_is_insisted_on_repairs_what_is_shown() {
             let update = pair.encode(&desktop.frame);
             pair.apply(SCREEN, &update);
             copies += update.bands.iter().filter(|band| matches!(band.codec, Codec::Copy { .. })).count();
-            inexact = update.inexact_after(&inexact);
+            update.bands.iter().for_each(|band| inexact.subtract(band.rect));
             rounds += 1;
             assert!(rounds < 2000, "step {step}: it never ends");
         }

@@ -57,8 +57,8 @@ pub enum Codec {
     /// Rows of 3-byte RGB as one zstd frame. Exact. Its prefix is RGB rows too: of the band's rectangle and up
     /// to 64 rows above and below it in the base, as far as the picture goes.
     ZstdPrefix,
-    /// The pixels of the rectangle of the same size at this corner; no payload. Of the base for the base, of
-    /// what is shown for what is shown: so it is as exact as its source is.
+    /// The pixels of the rectangle of the same size at this corner of the base; no payload. Exact, whatever is
+    /// shown there: a video frame that was sent later may have come earlier.
     Copy {
         /// Its left column.
         x: u32,

@@ -5,6 +5,7 @@ pub mod film;
 pub mod font;
 pub mod pair;
 pub mod random;
+pub mod session;
 
 use tagio_media::Framebuffer;
 use tagio_wire::{Rect, Size};

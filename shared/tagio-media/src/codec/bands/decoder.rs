@@ -34,10 +34,8 @@ pub struct BandDecoder {
     frame: Vec<u8>,
     /// One band's differences.
     planes: Vec<u8>,
-    /// The pixels of all bands of an update for the base, back to back.
+    /// The pixels of all bands of an update, back to back.
     rgb: Vec<u8>,
-    /// The pixels of all copies of an update for what is shown, back to back.
-    bgrx: Vec<u8>,
 }
 
 impl BandDecoder {
@@ -46,8 +44,8 @@ impl BandDecoder {
         Self::default()
     }
 
-    /// Applies the exact bands of one update, each with its payload, to the base and to `shown`, and returns
-    /// what changed in `shown`. Both start black when `picture` is not their size, and then all of `shown` has changed.
+    /// Applies the exact bands of one update, each with its payload, to the base and to `shown`, which are the same
+    /// there afterwards, and returns what changed in `shown`. Both start black when `picture` is not their size, and then all of `shown` has changed.
     /// Nothing changes on an error.
     pub fn apply(
         &mut self,
@@ -97,30 +95,16 @@ impl BandDecoder {
         Ok(())
     }
 
-    /// Writes what was read.
+    /// Writes what was read to the base and to `shown`.
     fn write(&mut self, bands: &[(Band, &[u8])], shown: &mut Framebuffer) {
-        self.bgrx.clear();
-        for (band, _) in bands {
-            if let Codec::Copy { x, y } = band.codec {
-                shown.rows(Rect { x, y, ..band.rect }).for_each(|row| self.bgrx.extend_from_slice(row));
-            }
-        }
-        let (mut rgb, mut bgrx) = (self.rgb.as_slice(), self.bgrx.as_slice());
+        let mut rgb = self.rgb.as_slice();
         for (band, _) in bands {
             let (new, rest) = rgb.split_at(rgb_len(band.rect));
             rgb = rest;
             self.base.write_rect(band.rect, new);
-            if let Codec::Copy { .. } = band.codec {
-                for row in shown.rows_mut(band.rect) {
-                    let (new, rest) = bgrx.split_at(row.len());
-                    row.copy_from_slice(new);
-                    bgrx = rest;
-                }
-            } else {
-                let row_bytes = band.rect.width as usize * pixels::RGB_BYTES;
-                for (row, new) in shown.rows_mut(band.rect).zip(new.chunks_exact(row_bytes)) {
-                    pixels::bgrx_from_rgb(row, new);
-                }
+            let row_bytes = band.rect.width as usize * pixels::RGB_BYTES;
+            for (row, new) in shown.rows_mut(band.rect).zip(new.chunks_exact(row_bytes)) {
+                pixels::bgrx_from_rgb(row, new);
             }
         }
     }

@@ -17,12 +17,9 @@ mod queue;
 mod twin;
 mod zstd;
 
-use tagio_wire::{
-    Rect, Size,
-    picture::{Band, Codec},
-};
+use tagio_wire::{Rect, Size, picture::Band};
 
-use crate::{Region, pixels::RGB_BYTES};
+use crate::pixels::RGB_BYTES;
 
 pub use decoder::{BandDecoder, BandError};
 pub use encoder::{BandEncoder, BandOptions};
@@ -38,23 +35,6 @@ pub struct Bands {
     pub bands: Vec<Band>,
     /// The bands' payloads, back to back.
     pub payload: Vec<u8>,
-}
-
-impl Bands {
-    /// Where what is shown is not exact once this update has been applied, from where it was not before: bands
-    /// repair, and copies take along what their source looks like.
-    pub fn inexact_after(&self, before: &Region) -> Region {
-        let mut after = before.clone();
-        self.bands.iter().for_each(|band| after.subtract(band.rect));
-        for band in &self.bands {
-            if let Codec::Copy { x, y } = band.codec {
-                for part in before.within(Rect { x, y, ..band.rect }).rects() {
-                    after.add(Rect { x: part.x - x + band.rect.x, y: part.y - y + band.rect.y, ..*part });
-                }
-            }
-        }
-        after
-    }
 }
 
 /// Pixels of the old picture that are the prefix of a band at `rect`: the band and a margin above and below

@@ -7,7 +7,10 @@ use openh264::{
 };
 use tagio_wire::{Rect, Size};
 
-use super::NAME;
+use super::{
+    LONG_SIDE_MAX, NAME, SHORT_SIDE_MAX,
+    sps::{MACROBLOCK, announced_sizes},
+};
 use crate::{
     Framebuffer,
     codec::{VideoError, colour},
@@ -32,7 +35,7 @@ impl H264Decoder {
     }
 
     /// Decodes a frame to `rect` of `shown`. Its picture must be as large as the rectangle, rounded up to even
-    /// sides; of one that fails, no pixel is shown.
+    /// sides; of one that fails, no pixel is shown. One that claims to be larger is refused unread.
     ///
     /// # Errors
     /// [`VideoError`]; nothing is shown until the next keyframe.
@@ -40,6 +43,9 @@ impl H264Decoder {
         if rect.is_empty() || !rect.fits(shown.size()) {
             return Err(VideoError::OutOfBounds(NAME));
         }
+        let block = |side: u32| side.next_multiple_of(MACROBLOCK);
+        let fits = |size: Size| size.width <= block(rect.width) && size.height <= block(rect.height);
+        check_size(payload, fits)?;
         let planes = self.planes(payload)?;
         let size = size_of(&planes);
         let even = Size::new(rect.width.next_multiple_of(2), rect.height.next_multiple_of(2));
@@ -49,11 +55,15 @@ impl H264Decoder {
         colour::show(&planes, rect, shown).map_err(damaged)
     }
 
-    /// Decodes a frame to a picture of its own size, for playing back what was recorded.
+    /// Decodes a frame to a picture of its own size, for playing back what was recorded: at most
+    /// [`LONG_SIDE_MAX`] by [`SHORT_SIDE_MAX`], whichever way round.
     ///
     /// # Errors
-    /// [`VideoError::Damaged`]; nothing is shown until the next keyframe.
+    /// [`VideoError`]; nothing is shown until the next keyframe.
     pub fn decode_whole(&mut self, payload: &[u8], picture: &mut Framebuffer) -> Result<(), VideoError> {
+        let sides = |size: Size| (size.width.max(size.height), size.width.min(size.height));
+        let fits = |size: Size| sides(size).0 <= LONG_SIDE_MAX && sides(size).1 <= SHORT_SIDE_MAX;
+        check_size(payload, fits)?;
         let planes = self.planes(payload)?;
         picture.resize(size_of(&planes));
         colour::show(&planes, picture.size().rect(), picture).map_err(damaged)
@@ -64,6 +74,15 @@ impl H264Decoder {
             return Err(damaged("it is empty"));
         }
         self.decoder.decode(payload).map_err(damaged)?.ok_or_else(|| damaged("it holds no picture"))
+    }
+}
+
+/// Refuses a frame that announces a size, in whole macroblocks, which does not fit: the library would allocate by it.
+fn check_size(payload: &[u8], fits: impl Fn(Size) -> bool) -> Result<(), VideoError> {
+    let sizes = announced_sizes(payload).map_err(damaged)?;
+    match sizes.into_iter().find(|size| !fits(*size)) {
+        Some(size) => Err(VideoError::Misfit { codec: NAME, size }),
+        None => Ok(()),
     }
 }
 

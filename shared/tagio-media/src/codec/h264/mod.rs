@@ -6,6 +6,7 @@
 mod decoder;
 mod encoder;
 mod rate;
+mod sps;
 mod tuning;
 
 pub use decoder::H264Decoder;

@@ -1,0 +1,10 @@
+//! Any bytes as updates of exact bands.
+#![no_main]
+
+#[path = "../../shared/tagio-media/tests/any_bytes/bodies.rs"]
+#[allow(dead_code, reason = "each target runs one body")]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bodies::bands(data);
+});
