@@ -1,10 +1,15 @@
 //! Reading the host's screen: which backend this system gets. Everything here runs on the picture thread,
 //! except where a backend says that it has a thread of its own.
 
+#[cfg(windows)]
+pub(super) use windows::virtual_screen;
+
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
-#[cfg(any(windows, target_os = "linux", feature = "scrap-capture", test))]
+#[cfg(any(windows, target_os = "linux"))]
 mod desktop;
+#[cfg(any(windows, test))]
+mod rotation;
 #[cfg(any(target_os = "macos", feature = "scrap-capture"))]
 mod scrap;
 #[cfg(any(windows, target_os = "macos", feature = "scrap-capture", test))]

@@ -1,23 +1,29 @@
 //! The source itself: desktop duplication as long as it works, GDI from then on. Runs on the picture thread.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tagio_media::{
     Framebuffer, Region,
     capture::{CaptureError, CaptureSource},
 };
-use tagio_wire::{Size, picture::CursorUpdate};
+use tagio_wire::{Size, picture::CursorUpdate, session::Monitor};
 
 use super::{
     cursor::CursorReader,
+    displays::Desktop,
     duplication::DuplicationError,
     dxgi::{self, DxgiReader},
     gdi::{self, GdiReader},
 };
 
-/// Reads the primary monitor.
+/// How often to look whether displays came, went or moved. A look costs microseconds.
+const DESKTOP_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Reads the desktop.
 pub(super) struct WindowsSource {
     reader: Reader,
+    desktop: Desktop,
+    looked: Instant,
     cursor: CursorReader,
 }
 
@@ -29,13 +35,22 @@ enum Reader {
 impl WindowsSource {
     /// Opens the better of the two readers that works here.
     pub(super) fn open() -> Result<Self, CaptureError> {
-        let reader = match DxgiReader::open() {
+        let desktop = Desktop::now();
+        let reader = match DxgiReader::open(&desktop) {
             Ok(reader) => Reader::Dxgi(reader),
-            Err(why) => Reader::Gdi(gdi_instead(&why)?),
+            Err(why) => Reader::Gdi(gdi_instead(&why, &desktop)?),
         };
-        let source = Self { reader, cursor: CursorReader::default() };
+        let source = Self { reader, desktop, looked: Instant::now(), cursor: CursorReader::default() };
         log(&source);
         Ok(source)
+    }
+
+    /// What the last update showed.
+    fn shown(&self) -> &Desktop {
+        match &self.reader {
+            Reader::Dxgi(reader) => reader.desktop(),
+            Reader::Gdi(reader) => reader.desktop(),
+        }
     }
 }
 
@@ -44,9 +59,9 @@ fn log(source: &WindowsSource) {
     tracing::info!("the screen of {width}x{height} is read by {}", source.name());
 }
 
-fn gdi_instead(why: &DuplicationError) -> Result<GdiReader, CaptureError> {
+fn gdi_instead(why: &DuplicationError, desktop: &Desktop) -> Result<GdiReader, CaptureError> {
     tracing::warn!("desktop duplication does not work here, GDI is used instead: {why}");
-    GdiReader::open()
+    GdiReader::open(desktop)
 }
 
 impl CaptureSource for WindowsSource {
@@ -58,10 +73,11 @@ impl CaptureSource for WindowsSource {
     }
 
     fn size(&self) -> Size {
-        match &self.reader {
-            Reader::Dxgi(reader) => reader.size(),
-            Reader::Gdi(reader) => reader.size(),
-        }
+        self.shown().screen.size
+    }
+
+    fn monitors(&self) -> Vec<Monitor> {
+        self.shown().monitors()
     }
 
     fn poll_interval(&self) -> Option<Duration> {
@@ -72,13 +88,17 @@ impl CaptureSource for WindowsSource {
     }
 
     fn update(&mut self, frame: &mut Framebuffer) -> Result<Region, CaptureError> {
+        if self.looked.elapsed() >= DESKTOP_INTERVAL {
+            self.looked = Instant::now();
+            self.desktop = Desktop::now();
+        }
         match &mut self.reader {
-            Reader::Gdi(reader) => reader.update(frame),
-            Reader::Dxgi(reader) => match reader.update(frame) {
+            Reader::Gdi(reader) => reader.update(frame, &self.desktop),
+            Reader::Dxgi(reader) => match reader.update(frame, &self.desktop) {
                 Ok(region) => Ok(region),
                 Err(why) => {
-                    let mut reader = gdi_instead(&why)?;
-                    let region = reader.update(frame);
+                    let mut reader = gdi_instead(&why, &self.desktop)?;
+                    let region = reader.update(frame, &self.desktop);
                     self.reader = Reader::Gdi(reader);
                     region
                 }
@@ -87,6 +107,7 @@ impl CaptureSource for WindowsSource {
     }
 
     fn cursor(&mut self) -> Result<Vec<CursorUpdate>, CaptureError> {
-        Ok(self.cursor.read())
+        let origin = self.shown().screen.origin;
+        Ok(self.cursor.read(origin))
     }
 }
