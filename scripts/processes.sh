@@ -110,9 +110,12 @@ find_window() {
   DISPLAY=$1 xdotool search --onlyvisible --name "$2" | head -n 1 | grep .
 }
 
-# start_relay PROGRAMS: on loopback, any free port; its address in $relay
+# start_relay PROGRAMS [ADDRESS [PREFIX…]]: on loopback or at this address, any free port; its own address in $relay.
+# The prefix is a command that runs it, such as `ip netns exec …`.
 start_relay() {
-  start relay "$1/tagio_relay_server" --bind 127.0.0.1:0 --public-ip 127.0.0.1 --metrics-bind off \
+  local programs=$1 ip=${2:-127.0.0.1}
+  shift $(($# < 2 ? $# : 2))
+  start relay "$@" "$programs/tagio_relay_server" --bind "$ip:0" --public-ip "$ip" --metrics-bind off \
     --data-dir "$work/relay"
   await relay listening 15
   relay=${answer%% *}

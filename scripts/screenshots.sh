@@ -124,6 +124,12 @@ take_session_and_its_end() {
   # The toolbar stays while the pointer is near.
   xdotool mousemove --window "$window" 640 20
   take session "$window"
+  # The figures, and the first menu by the keyboard.
+  xdotool key ctrl+alt+s key ctrl+alt+Home
+  sleep 0.5
+  xdotool key Return
+  take picture "$window"
+  xdotool key Escape key Escape key ctrl+alt+s
   rest_pointer
   stop "$remote"
   await viewer closed

@@ -2,9 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use tagio_wire::{
+    limits::MONITORS_MAX,
+    session::{Quality, ViewArea, ViewWish},
+};
 
-use crate::config::{RelayAddress, Target};
+use crate::config::{FPS_MAX, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
 
 /// Share a screen by ID and control it. Without a subcommand: the window.
 #[derive(Debug, Parser)]
@@ -56,6 +60,8 @@ pub enum Command {
     Client(ClientArgs),
     /// Tell whether a host is online
     Status(StatusArgs),
+    /// Play a recording of a session
+    Play(PlayArgs),
 }
 
 /// Arguments of `server`.
@@ -104,6 +110,92 @@ pub struct ClientArgs {
     /// No window: save one exact PNG of the remote screen and leave
     #[arg(long, value_name = "FILE")]
     pub screenshot: Option<PathBuf>,
+    /// Print one JSON object a second on stdout: how the picture fares
+    #[arg(long, conflicts_with = "screenshot")]
+    pub stats: bool,
+    /// Record the picture; without FILE, to a new one
+    #[arg(long, value_name = "FILE", conflicts_with = "screenshot")]
+    pub record: Option<Option<PathBuf>>,
+    /// What to ask of the picture.
+    #[command(flatten)]
+    pub picture: PictureArgs,
+}
+
+/// What `client` asks of the picture at first. What is missing is as in the settings.
+#[derive(Clone, Debug, Default, Args)]
+pub struct PictureArgs {
+    /// What the picture may cost
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "screenshot")]
+    pub quality: Option<QualityChoice>,
+    /// Without colour; only with --quality saver
+    #[arg(long, requires = "quality")]
+    pub grey: bool,
+    /// At half the resolution; only with --quality saver
+    #[arg(long, requires = "quality")]
+    pub half: bool,
+    /// Most pictures a second, from 1 to 60
+    #[arg(long, value_name = "N", value_parser = fps, conflicts_with = "screenshot")]
+    pub fps: Option<u8>,
+    /// One monitor, numbered from 1 as the window shows them, or `all`
+    #[arg(long, value_name = "N", value_parser = monitor)]
+    pub monitor: Option<ViewArea>,
+    /// How moving parts are sent
+    #[arg(long, value_enum, value_name = "CODEC", conflicts_with = "screenshot")]
+    pub video: Option<VideoChoice>,
+}
+
+impl PictureArgs {
+    /// The wish that a session starts with.
+    pub fn wish(&self, settings: &Settings) -> ViewWish {
+        let saved = settings.wish();
+        let quality = match self.quality {
+            Some(QualityChoice::Saver) => Quality::Saver { grey: self.grey, half: self.half },
+            Some(other) => other.quality(),
+            None => saved.quality,
+        };
+        ViewWish {
+            area: self.monitor.unwrap_or(saved.area),
+            quality,
+            fps_max: self.fps.or(saved.fps_max),
+            video: self.video.map_or(saved.video, VideoChoice::wish),
+        }
+    }
+
+    fn has_misplaced_saving(&self) -> bool {
+        (self.grey || self.half) && self.quality != Some(QualityChoice::Saver)
+    }
+}
+
+fn fps(text: &str) -> Result<u8, String> {
+    let number = text.parse().ok().filter(|fps| FPS_MAX.contains(fps));
+    number.ok_or_else(|| format!("a number from {} to {} is wanted", FPS_MAX.start(), FPS_MAX.end()))
+}
+
+fn monitor(text: &str) -> Result<ViewArea, String> {
+    if text == "all" {
+        return Ok(ViewArea::All);
+    }
+    let number = text.parse::<u8>().ok().filter(|number| (1..=MONITORS_MAX).contains(&usize::from(*number)));
+    let number = number.ok_or_else(|| format!("a number from 1 to {MONITORS_MAX}, or all, is wanted"))?;
+    Ok(ViewArea::Monitor(number - 1))
+}
+
+impl Cli {
+    /// Reads the command line of this program; wrong usage ends it with a sentence.
+    pub fn read() -> Self {
+        Self::parse().checked().unwrap_or_else(|error| error.exit())
+    }
+
+    /// Checks what the declarations cannot say.
+    fn checked(self) -> Result<Self, clap::Error> {
+        if let Some(Command::Client(client)) = &self.command
+            && client.picture.has_misplaced_saving()
+        {
+            let sentence = "--grey and --half need --quality saver";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, sentence));
+        }
+        Ok(self)
+    }
 }
 
 /// Arguments of `status`.
@@ -113,11 +205,72 @@ pub struct StatusArgs {
     pub id: tagio_wire::PeerId,
 }
 
+/// Arguments of `play`.
+#[derive(Debug, Args)]
+pub struct PlayArgs {
+    /// The recording
+    pub file: PathBuf,
+    /// No window: print size, duration in seconds and number of frames
+    #[arg(long)]
+    pub info: bool,
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use tagio_wire::session::VideoWish;
 
     use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        let start = ["tagio-gui", "client", "123456789"];
+        Cli::try_parse_from(start.iter().chain(arguments)).and_then(Cli::checked)
+    }
+
+    fn client(arguments: &[&str]) -> ClientArgs {
+        let Some(Command::Client(client)) = parse(arguments).unwrap().command else { panic!("client") };
+        client
+    }
+
+    #[test]
+    fn flags_win_over_the_settings_one_by_one() {
+        let settings = Settings { quality: QualityChoice::Smooth, fps_max: Some(30), ..Settings::default() };
+        let wish = client(&["--monitor", "2", "--video", "jpeg"]).picture.wish(&settings);
+        let expected = ViewWish {
+            area: ViewArea::Monitor(1),
+            quality: Quality::Smooth,
+            fps_max: Some(30),
+            video: VideoWish::Jpeg,
+        };
+        assert_eq!(wish, expected);
+        let saver = client(&["--quality", "saver", "--half", "--fps", "5"]).picture.wish(&settings);
+        assert_eq!((saver.quality, saver.fps_max), (Quality::Saver { grey: false, half: true }, Some(5)));
+    }
+
+    #[test]
+    fn what_makes_no_sense_of_the_picture_is_wrong_usage() {
+        for wrong in [
+            &["--grey"][..],
+            &["--half", "--quality", "sharp"],
+            &["--fps", "0"],
+            &["--fps", "61"],
+            &["--monitor", "0"],
+            &["--monitor", "17"],
+            &["--quality", "best"],
+            &["--screenshot", "x.png", "--quality", "saver"],
+            &["--screenshot", "x.png", "--stats"],
+        ] {
+            assert_eq!(parse(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+        let sentence = parse(&["--quality", "auto", "--grey"]).unwrap_err().to_string();
+        assert!(sentence.contains("--quality saver"), "{sentence}");
+    }
+
+    #[test]
+    fn a_recording_needs_no_name() {
+        assert_eq!(client(&[]).record, None);
+        assert_eq!(client(&["--record"]).record, Some(None));
+        assert_eq!(client(&["--record", "a.mkv"]).record, Some(Some(PathBuf::from("a.mkv"))));
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

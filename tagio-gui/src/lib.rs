@@ -9,6 +9,7 @@ pub mod commands;
 pub mod config;
 pub mod engine;
 pub mod host;
+pub mod recording;
 pub mod theme;
 pub mod viewer;
 pub mod views;

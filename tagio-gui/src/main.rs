@@ -3,11 +3,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tagio_gui::{cli::Cli, commands};
 
 fn main() -> ExitCode {
     #[cfg(windows)]
     tagio_gui::windows_console::attach();
-    commands::run(Cli::parse())
+    commands::run(Cli::read())
 }

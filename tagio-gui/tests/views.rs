@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use eframe::egui::{Key, Role, Ui};
 use egui_kittest::{Harness, kittest::Queryable as _};
 use tagio_gui::{
-    config::{KnownHost, Settings, Target, ThemeChoice},
+    config::{KnownHost, QualityChoice, Settings, Target, ThemeChoice, VideoChoice},
     engine::status::{
         AskingViewer, ConnectedViewer, HostCommand, HostStatus, PathKind, RelayState, ViewerId,
     },
@@ -216,7 +216,7 @@ fn settings(saved: Settings) -> Harness<'static, SettingsScreen> {
         settings_ui(ui, &mut screen.state, &mut screen.commands);
     };
     let screen = SettingsScreen { state: SettingsState::new(saved), commands: Vec::new() };
-    Harness::builder().with_size([700.0, 1600.0]).build_ui_state(draw, screen)
+    Harness::builder().with_size([700.0, 2200.0]).build_ui_state(draw, screen)
 }
 
 fn type_into(harness: &mut Harness<'_, SettingsScreen>, label: &str, text: &str) {
@@ -267,4 +267,17 @@ fn letting_in_without_asking_is_a_warning() {
     click(&mut harness, words::SAVE);
     let [SettingsCommand::Save(saved)] = &harness.state().commands[..] else { panic!("not saved") };
     assert!(!saved.ask);
+}
+
+#[test]
+fn how_sessions_start_is_chosen_and_saved() {
+    let mut harness = settings(Settings::default());
+    for choice in [words::SMOOTH.0, "30", words::VIDEO_JPEG, words::SAVE] {
+        click(&mut harness, choice);
+    }
+    let [SettingsCommand::Save(saved)] = &harness.state().commands[..] else { panic!("not saved") };
+    assert_eq!(
+        (saved.quality, saved.fps_max, saved.video),
+        (QualityChoice::Smooth, Some(30), VideoChoice::Jpeg)
+    );
 }

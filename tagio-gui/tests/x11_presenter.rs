@@ -1,20 +1,26 @@
-//! The picture's own window on a real X server: exact pixels where they should be, and clicks pass through.
+//! The picture's own window on a real X server: exact pixels where they should be, holes where the window
+//! around it shows its own, and the pointer told to whom it concerns.
 #![cfg(target_os = "linux")]
 
 mod xvfb;
 
 use std::{
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use tagio_gui::viewer::presenter::{Placement, PresentError, Presenter, x11::X11Presenter};
+use tagio_gui::{
+    viewer::presenter::{Lender, PointerAct, PresentError, Presenter, WindowEvents, x11::X11Presenter},
+    views::session::{Cover, CursorLook, CursorState, PictureView},
+};
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::{Rect, Size};
+use tagio_wire::{Point, Rect, Size, input::Button, picture::CursorShape};
 use x11rb::{
     connection::Connection as _,
     protocol::{
         Event,
+        xfixes::ConnectionExt as _,
         xproto::{
             BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, CreateWindowAux, EventMask,
             ImageFormat, Window, WindowClass,
@@ -39,7 +45,45 @@ const PICTURE: Size = Size::new(1500, 900);
 struct Session {
     conn: RustConnection,
     window: Window,
-    picture: Framebuffer,
+    picture: Picture,
+    told: mpsc::Receiver<Told>,
+    events: Arc<dyn WindowEvents>,
+}
+
+/// What the picture's window told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    Pointer(i32, i32, PointerAct),
+    Seen(bool),
+}
+
+struct Teller(mpsc::Sender<Told>);
+
+impl WindowEvents for Teller {
+    fn pointer(&self, x: i32, y: i32, act: PointerAct) {
+        self.0.send(Told::Pointer(x, y, act)).ok();
+    }
+    fn flush(&self) {}
+    fn seen(&self, is_seen: bool) {
+        self.0.send(Told::Seen(is_seen)).ok();
+    }
+}
+
+struct Picture(Mutex<Framebuffer>);
+
+impl Lender for Picture {
+    fn lend(&self, read: &mut dyn FnMut(&Framebuffer)) {
+        read(&self.0.lock().expect("no test thread panics with it"));
+    }
+    fn cursor(&self) -> CursorState {
+        CursorState::default()
+    }
+}
+
+impl Picture {
+    fn fill(&self, rect: Rect, byte: u8) {
+        self.0.lock().expect("no test thread panics with it").rows_mut(rect).for_each(|row| row.fill(byte));
+    }
 }
 
 impl Session {
@@ -52,12 +96,17 @@ impl Session {
             pixel.copy_from_slice(&colour(x, y).to_le_bytes());
         }
         let window = open_window(&conn, root, BACKGROUND);
-        Self { conn, window, picture }
+        let (tell, told) = mpsc::channel();
+        Self { conn, window, picture: Picture(Mutex::new(picture)), told, events: Arc::new(Teller(tell)) }
     }
 
-    fn present_in(&self, server: &Xvfb, placement: Placement) -> X11Presenter {
-        let mut presenter = X11Presenter::open(Some(&server.display), self.window).expect("a child window");
-        presenter.place(placement, &self.picture).expect("it is placed");
+    fn open(&self, server: &Xvfb) -> Result<X11Presenter, PresentError> {
+        X11Presenter::open(Some(&server.display), self.window, Arc::clone(&self.events))
+    }
+
+    fn present_in(&self, server: &Xvfb, view: PictureView) -> X11Presenter {
+        let mut presenter = self.open(server).expect("a child window");
+        presenter.place(view, &self.picture).expect("it is placed");
         presenter
     }
 
@@ -65,9 +114,7 @@ impl Session {
     fn expect_pixel(&self, x: i16, y: i16, expected: u32) {
         let start = Instant::now();
         loop {
-            let image = self.conn.get_image(ImageFormat::Z_PIXMAP, self.window, x, y, 1, 1, 0x00ff_ffff);
-            let data = image.expect("sent").reply().expect("an image").data;
-            let seen = u32::from_le_bytes([data[0], data[1], data[2], 0]);
+            let seen = self.pixel(x, y);
             if seen == expected {
                 return;
             }
@@ -75,6 +122,56 @@ impl Session {
             thread::sleep(Duration::from_millis(2));
         }
     }
+
+    fn pixel(&self, x: i16, y: i16) -> u32 {
+        let image = self.conn.get_image(ImageFormat::Z_PIXMAP, self.window, x, y, 1, 1, 0x00ff_ffff);
+        let data = image.expect("sent").reply().expect("an image").data;
+        u32::from_le_bytes([data[0], data[1], data[2], 0])
+    }
+
+    fn move_to(&self, x: i16, y: i16) {
+        self.conn.warp_pointer(x11rb::NONE, self.window, 0, 0, 0, 0, x, y).expect("sent");
+        self.conn.sync().expect("the server answers");
+    }
+
+    fn button(&self, kind: u8, button: u8) {
+        self.conn.xtest_fake_input(kind, button, 0, x11rb::NONE, 0, 0, 0).expect("sent");
+        self.conn.sync().expect("the server answers");
+    }
+
+    fn click(&self, x: i16, y: i16) {
+        self.move_to(x, y);
+        self.button(BUTTON_PRESS_EVENT, 1);
+        self.button(BUTTON_RELEASE_EVENT, 1);
+    }
+
+    /// Where the parent was clicked, if it was.
+    fn parents_click(&self) -> Option<(i16, i16)> {
+        let events = std::iter::from_fn(|| self.conn.poll_for_event().expect("the server is there"));
+        let clicks = events.filter_map(|event| match event {
+            Event::ButtonPress(click) if click.event == self.window => Some((click.event_x, click.event_y)),
+            _ => None,
+        });
+        clicks.last()
+    }
+
+    /// Waits until the picture's window has told this.
+    fn expect_told(&self, expected: Told) {
+        let start = Instant::now();
+        let mut others = Vec::new();
+        while let Ok(told) = self.told.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+            if told == expected {
+                return;
+            }
+            others.push(told);
+        }
+        panic!("{expected:?} was not told, but {others:?}");
+    }
+}
+
+fn press(x: i32, y: i32, button: Button, down: bool) -> Told {
+    let modifiers = eframe::egui::Modifiers::NONE;
+    Told::Pointer(x, y, PointerAct::Button { button, down, modifiers })
 }
 
 fn colour(x: u32, y: u32) -> u32 {
@@ -94,9 +191,15 @@ fn open_window(conn: &RustConnection, parent: Window, background: u32) -> Window
     window
 }
 
-fn placed(x: u32, y: u32, width: u32, height: u32, scrolled: (u32, u32)) -> Placement {
-    let area = Rect::new(x, y, width, height);
-    Placement { area, scrolled_x: scrolled.0, scrolled_y: scrolled.1 }
+fn placed(x: u32, y: u32, width: u32, height: u32, scrolled: (u32, u32)) -> PictureView {
+    PictureView {
+        area: Rect::new(x, y, width, height),
+        picture: PICTURE,
+        scaled: PICTURE,
+        scrolled_x: scrolled.0,
+        scrolled_y: scrolled.1,
+        ..PictureView::default()
+    }
 }
 
 #[test]
@@ -126,20 +229,20 @@ fn check_placement(server: &Xvfb) {
     presenter.place(placed(50, 60, 700, 500, (1400, 800)), &session.picture).expect("it scrolls");
     session.expect_pixel(50 + 99, 60 + 99, colour(1499, 899));
     session.expect_pixel(50 + 100, 60 + 100, 0);
-    presenter.place(Placement::default(), &session.picture).expect("it hides");
+    presenter.place(PictureView::default(), &session.picture).expect("it hides");
     session.expect_pixel(50, 60, BACKGROUND);
 }
 
 #[test]
 fn damage_is_shown_even_where_another_window_covers_it() {
     let Some(server) = Xvfb::start(24) else { return };
-    let mut session = Session::new(&server);
+    let session = Session::new(&server);
     let mut presenter = session.present_in(&server, placed(0, 0, 500, 500, (100, 100)));
     let mut region = Region::new();
     for (i, rect) in
         [Rect::new(110, 120, 8, 8), Rect::new(90, 300, 20, 20), Rect::new(0, 0, 50, 50)].iter().enumerate()
     {
-        session.picture.rows_mut(*rect).for_each(|row| row.fill(i as u8 + 1));
+        session.picture.fill(*rect, i as u8 + 1);
         region.add(*rect);
     }
     presenter.present(&session.picture, &region).expect("it is shown");
@@ -149,7 +252,7 @@ fn damage_is_shown_even_where_another_window_covers_it() {
     session.expect_pixel(9, 219, 0x02_0202);
     let cover = open_window(&session.conn, session.window, 0x77);
     session.expect_pixel(10, 20, 0x77);
-    session.picture.rows_mut(Rect::new(110, 120, 8, 8)).for_each(|row| row.fill(5));
+    session.picture.fill(Rect::new(110, 120, 8, 8), 5);
     presenter.present(&session.picture, &region).expect("it is shown");
     thread::sleep(Duration::from_millis(50));
     session.conn.destroy_window(cover).expect("sent");
@@ -158,21 +261,129 @@ fn damage_is_shown_even_where_another_window_covers_it() {
 }
 
 #[test]
-fn clicks_reach_the_parent() {
+fn a_scaled_picture_follows_its_damage() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let session = Session::new(&server);
+    session.picture.fill(PICTURE.rect(), 0x40);
+    let scaled = Size::new(750, 450);
+    let half = PictureView { scaled, ..placed(20, 10, 750, 450, (0, 0)) };
+    let mut presenter = session.present_in(&server, half);
+    session.expect_pixel(20, 10, 0x40_4040);
+    session.expect_pixel(769, 459, 0x40_4040);
+    session.expect_pixel(770, 459, BACKGROUND);
+    let mut region = Region::new();
+    region.add(Rect::new(200, 100, 100, 50));
+    session.picture.fill(Rect::new(200, 100, 100, 50), 0x90);
+    presenter.present(&session.picture, &region).expect("it is shown");
+    session.expect_pixel(20 + 125, 10 + 62, 0x90_9090);
+    session.expect_pixel(20 + 95, 10 + 62, 0x40_4040);
+    let double = PictureView { scaled: Size::new(3000, 1800), ..placed(0, 0, 700, 500, (401, 200)) };
+    presenter.place(double, &session.picture).expect("it grows");
+    session.expect_pixel(0, 0, 0x90_9090);
+    session.expect_pixel(600 - 402, 99, 0x90_9090);
+    session.expect_pixel(600 - 401, 99, 0x40_4040);
+}
+
+#[test]
+fn through_holes_the_window_around_it_is_seen_and_clicked() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let session = Session::new(&server);
+    let covered = vec![Cover { rect: Rect::new(200, 0, 100, 40), radius: 8 }];
+    let view = PictureView { covered, ..placed(0, 0, 500, 500, (0, 0)) };
+    let mut presenter = session.present_in(&server, view.clone());
+    session.expect_pixel(199, 20, colour(199, 20));
+    session.expect_pixel(200, 20, BACKGROUND);
+    session.expect_pixel(200, 0, colour(200, 0));
+    session.click(250, 20);
+    assert_eq!(session.parents_click(), Some((250, 20)));
+    session.click(100, 90);
+    session.expect_told(press(100, 90, Button::Left, true));
+    session.expect_told(press(100, 90, Button::Left, false));
+    assert_eq!(session.parents_click(), None, "a click on the picture is not the window's");
+    let closed = PictureView { covered: Vec::new(), ..view };
+    presenter.place(closed, &session.picture).expect("it closes");
+    session.expect_pixel(250, 20, colour(250, 20));
+    let menu = PictureView { pointer_is_windows: true, ..view };
+    presenter.place(menu, &session.picture).expect("it opens, and lets the pointer through");
+    session.expect_pixel(250, 20, BACKGROUND);
+    session.click(100, 90);
+    assert_eq!(session.parents_click(), Some((100, 90)));
+}
+
+#[test]
+fn a_drag_is_followed_out_of_the_picture_up_to_its_release() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let session = Session::new(&server);
+    let _presenter = session.present_in(&server, placed(50, 60, 300, 200, (0, 0)));
+    session.expect_pixel(50, 60, colour(0, 0));
+    session.move_to(100, 100);
+    session.expect_told(Told::Pointer(50, 40, PointerAct::Moved));
+    session.button(BUTTON_PRESS_EVENT, 9);
+    session.expect_told(press(50, 40, Button::Forward, true));
+    session.move_to(700, 20);
+    session.expect_told(Told::Pointer(650, -40, PointerAct::Moved));
+    session.button(BUTTON_RELEASE_EVENT, 9);
+    session.expect_told(press(650, -40, Button::Forward, false));
+    session.move_to(100, 100);
+    session.button(BUTTON_PRESS_EVENT, 5);
+    let modifiers = eframe::egui::Modifiers::NONE;
+    session.expect_told(Told::Pointer(50, 40, PointerAct::Wheel { x: 0, y: 1, modifiers }));
+}
+
+#[test]
+fn the_hosts_cursor_is_the_pointer_or_is_drawn_where_the_host_has_it() {
+    let Some(server) = Xvfb::start(24) else { return };
+    let session = Session::new(&server);
+    let (size, hotspot) = (Size::new(4, 4), Point::new(1, 2));
+    let shape = Arc::new(CursorShape { size, hotspot, rgba: [200, 100, 50, 255].repeat(16) });
+    let view = PictureView {
+        scaled: Size::new(3000, 1800),
+        has_control: true,
+        draws_pointer: true,
+        ..placed(0, 0, 500, 500, (0, 0))
+    };
+    let mut presenter = session.present_in(&server, view);
+    session.move_to(50, 50);
+    let look = CursorLook::Shape(shape);
+    let leads = CursorState { look: look.clone(), moved_to: None };
+    presenter.set_cursor(leads.clone()).expect("it is shown");
+    session.conn.xfixes_query_version(2, 0).expect("sent").reply().expect("a version");
+    let start = Instant::now();
+    loop {
+        let cursor = session.conn.xfixes_get_cursor_image().expect("sent").reply().expect("a cursor");
+        if (cursor.width, cursor.height, cursor.xhot, cursor.yhot) == (8, 8, 2, 4) {
+            assert!(cursor.cursor_image.iter().all(|pixel| *pixel == 0xffc8_6432));
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "the cursor is {} wide", cursor.width);
+    }
+    let moved = CursorState { look, moved_to: Some(Point::new(100, 60)) };
+    presenter.set_cursor(moved).expect("it is drawn");
+    session.expect_pixel(198, 116, 0xc8_6432);
+    session.expect_pixel(205, 123, 0xc8_6432);
+    session.expect_pixel(206, 123, colour(103, 61));
+    presenter.set_cursor(leads).expect("it is gone");
+    session.expect_pixel(198, 116, colour(99, 58));
+}
+
+#[test]
+fn it_tells_when_nobody_sees_it() {
     let Some(server) = Xvfb::start(24) else { return };
     let session = Session::new(&server);
     let _presenter = session.present_in(&server, placed(0, 0, 500, 500, (0, 0)));
     session.expect_pixel(0, 0, colour(0, 0));
-    let conn = &session.conn;
-    conn.warp_pointer(x11rb::NONE, session.window, 0, 0, 0, 0, 100, 90).expect("sent");
-    for kind in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
-        conn.xtest_fake_input(kind, 1, 0, x11rb::NONE, 0, 0, 0).expect("sent");
-    }
-    conn.sync().expect("the server answers");
-    let click = std::iter::from_fn(|| conn.poll_for_event().expect("the server is there"))
-        .find_map(|event| if let Event::ButtonPress(click) = event { Some(click) } else { None })
-        .expect("the parent gets the click");
-    assert_eq!((click.event, click.event_x, click.event_y), (session.window, 100, 90));
+    session.conn.unmap_window(session.window).expect("sent");
+    session.conn.flush().expect("sent");
+    session.expect_told(Told::Seen(false));
+    session.conn.map_window(session.window).expect("sent");
+    session.conn.flush().expect("sent");
+    session.expect_told(Told::Seen(true));
+    let root = session.conn.setup().roots[0].root;
+    let cover = open_window(&session.conn, root, 0x77);
+    session.expect_told(Told::Seen(false));
+    session.conn.destroy_window(cover).expect("sent");
+    session.conn.flush().expect("sent");
+    session.expect_told(Told::Seen(true));
 }
 
 #[test]
@@ -190,5 +401,5 @@ fn a_window_that_goes_is_reported() {
         }
     };
     assert!(matches!(outcome, Err(PresentError::Lost(_))), "{outcome:?}");
-    assert!(X11Presenter::open(Some(&server.display), session.window).is_err());
+    assert!(session.open(&server).is_err());
 }

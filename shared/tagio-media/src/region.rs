@@ -132,7 +132,7 @@ fn wasted(a: Rect, b: Rect) -> u64 {
 }
 
 /// `rect` without `hole`, in at most four pieces.
-fn cut(rect: Rect, hole: Rect) -> Vec<Rect> {
+pub(crate) fn cut(rect: Rect, hole: Rect) -> Vec<Rect> {
     let Some(hole) = rect.intersection(hole) else { return vec![rect] };
     let above = Rect::new(rect.x, rect.y, rect.width, hole.y - rect.y);
     let below = Rect::new(rect.x, hole.bottom(), rect.width, rect.bottom() - hole.bottom());

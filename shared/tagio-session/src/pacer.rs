@@ -149,6 +149,11 @@ impl Pacer {
         (!self.may_send(now) && self.has_room(now)).then(|| opens.max(now))
     }
 
+    /// How fast the link carries, if an acknowledgement has told it.
+    pub fn bytes_per_second(&self) -> Option<f64> {
+        self.rate.bytes_per_second()
+    }
+
     /// What the pacer knows.
     pub fn stats(&mut self, now: Instant) -> PacerStats {
         self.forget_old_acks(now);

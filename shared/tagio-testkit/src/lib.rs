@@ -15,9 +15,15 @@ mod temp_dir;
 #[cfg(target_os = "linux")]
 pub mod canvas;
 #[cfg(target_os = "linux")]
+mod desktop;
+#[cfg(target_os = "linux")]
+pub mod islands;
+#[cfg(target_os = "linux")]
 pub mod lab;
 #[cfg(target_os = "linux")]
 pub mod namespace;
+#[cfg(target_os = "linux")]
+pub mod paint;
 #[cfg(target_os = "linux")]
 pub mod procfs;
 #[cfg(target_os = "linux")]
@@ -33,4 +39,4 @@ pub use skip::skipped;
 pub use temp_dir::TempDir;
 
 #[cfg(target_os = "linux")]
-pub use {canvas::Canvas, lab::Lab, namespace::Namespace, screen::Screen, xvfb::Xvfb};
+pub use {canvas::Canvas, islands::Islands, lab::Lab, namespace::Namespace, screen::Screen, xvfb::Xvfb};

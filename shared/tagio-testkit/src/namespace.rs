@@ -10,6 +10,11 @@ use anyhow::{Context as _, Result};
 
 use crate::{program::run, skipped};
 
+/// What a limited cable lets through at once: a packet and some, as a modem does.
+const QUEUE_BURST: &str = "4kb";
+/// How long a packet may wait in front of a limited cable before it is dropped.
+const QUEUE_LATENCY: &str = "400ms";
+
 /// A network of its own: no interface but loopback, no way out until it is joined to another.
 #[derive(Debug)]
 pub struct Namespace {
@@ -64,6 +69,25 @@ impl Namespace {
     /// Puts it back.
     pub fn plug_in(&self, neighbour: Ipv4Addr) -> Result<()> {
         self.run(&["ip", "link", "set", &interface_to(neighbour), "up"])?;
+        Ok(())
+    }
+
+    /// From now on no more than this leaves by the cable to this neighbour; `None` is any number of bytes.
+    pub fn limit_rate(&self, neighbour: Ipv4Addr, kilobits_per_second: Option<u32>) -> Result<()> {
+        let interface = interface_to(neighbour);
+        match kilobits_per_second {
+            Some(rate) => {
+                let rate = format!("{rate}kbit");
+                let queue = ["burst", QUEUE_BURST, "latency", QUEUE_LATENCY];
+                let limit = [
+                    &["tc", "qdisc", "replace", "dev", &interface, "root", "tbf", "rate", &rate],
+                    &queue[..],
+                ];
+                self.run(&limit.concat())?;
+            }
+            // It may have none.
+            None => drop(self.run(&["tc", "qdisc", "delete", "dev", &interface, "root"])),
+        }
         Ok(())
     }
 

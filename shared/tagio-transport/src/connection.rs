@@ -12,6 +12,8 @@ use crate::{
 
 /// Close code of a host whose key is not the one that the viewer asked for.
 const WRONG_PEER: u32 = 1;
+/// Reset code of a stream whose data would come too late.
+const LATE: u32 = 2;
 /// How long last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -167,7 +169,39 @@ impl SendStream {
     }
 }
 
+impl SendStream {
+    /// Says that nothing more comes, and waits until the peer has all of it, at most for `deadline`; then what
+    /// is not sent yet is dropped, and what is lost is not sent again. Whether the peer has it all.
+    pub async fn finish_within(mut self, deadline: Duration) -> bool {
+        if self.0.finish().is_err() {
+            return false;
+        }
+        match timeout(deadline, self.0.stopped()).await {
+            Ok(stopped) => matches!(stopped, Ok(None)),
+            Err(_) => {
+                // Fails only on a stream that is closed, of which nothing is under way.
+                self.0.reset(LATE.into()).ok();
+                false
+            }
+        }
+    }
+}
+
 impl RecvStream {
+    /// Reads everything up to the end of the stream, at most `max` bytes.
+    ///
+    /// # Errors
+    /// The connection is over, the peer dropped the stream, or there is more.
+    pub async fn read_to_end(&mut self, max: usize) -> Result<Vec<u8>, StreamError> {
+        self.0.read_to_end(max).await.map_err(|error| match error {
+            noq::ReadToEndError::Read(noq::ReadError::ConnectionLost(reason)) => {
+                StreamError::Lost(lost(reason))
+            }
+            noq::ReadToEndError::TooLong => StreamError::TooLong(max),
+            noq::ReadToEndError::Read(_) => StreamError::EndedEarly,
+        })
+    }
+
     /// Reads exactly as many bytes as `buf` holds.
     ///
     /// # Errors

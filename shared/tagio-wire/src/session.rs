@@ -177,8 +177,14 @@ pub enum ViewerMessage {
     Auth(AuthFinish),
     /// Where the viewer may be reached directly. Starts a punching round; the host answers with its own.
     Candidates(Candidates),
-    /// This update is decoded.
-    Ack(UpdateNumber),
+    /// Everything up to this number is decoded.
+    Ack {
+        /// The newest.
+        number: UpdateNumber,
+        /// How long this message was held back, in tenths of a millisecond: several small updates are
+        /// acknowledged at once.
+        held: u16,
+    },
     /// Whether the picture is wanted: not while the window is hidden.
     Watching(bool),
     /// What is wanted of the picture, from now on.

@@ -52,6 +52,33 @@ pub struct CaptureArea<'a> {
     pub alt_types_text: bool,
 }
 
+/// What the pointer does on a picture that has a window of its own, already in the picture's pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureInput {
+    /// It is here now.
+    Moved(Point),
+    /// A button goes down or up.
+    Button {
+        /// Which.
+        button: Button,
+        /// Down.
+        down: bool,
+        /// Where.
+        at: Point,
+        /// What the keyboard holds, as the window system has it.
+        modifiers: Modifiers,
+    },
+    /// The wheel turns, in the wire's units.
+    Wheel {
+        /// To the right.
+        x: i32,
+        /// Downwards.
+        y: i32,
+        /// What the keyboard holds, as the window system has it.
+        modifiers: Modifiers,
+    },
+}
+
 /// Combinations that are the window's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortcut {
@@ -59,6 +86,8 @@ pub enum Shortcut {
     FullScreen,
     /// Ctrl+Alt+Home.
     Toolbar,
+    /// Ctrl+Alt+S.
+    Figures,
 }
 
 /// The window's own shortcut that this event is, if any.
@@ -67,6 +96,7 @@ pub fn shortcut(event: &Event) -> Option<Shortcut> {
     match key {
         egui::Key::Enter if modifiers.ctrl && modifiers.alt => Some(Shortcut::FullScreen),
         egui::Key::Home if modifiers.ctrl && modifiers.alt => Some(Shortcut::Toolbar),
+        egui::Key::S if modifiers.ctrl && modifiers.alt => Some(Shortcut::Figures),
         _ => None,
     }
 }
@@ -95,6 +125,25 @@ impl InputCapture {
     pub fn translate(&mut self, events: &[Event], area: &CaptureArea<'_>) -> Vec<ViewerCommand> {
         for event in events {
             self.on_event(event, area);
+        }
+        self.flush_move();
+        std::mem::take(&mut self.out)
+    }
+
+    /// Translates what happens on the picture's own window. It may be ahead of the keyboard's events, so it
+    /// brings the modifiers along.
+    pub fn translate_picture(&mut self, input: PictureInput) -> Vec<ViewerCommand> {
+        match input {
+            PictureInput::Moved(point) => self.moved = Some(point),
+            PictureInput::Button { button, down, at, modifiers } => {
+                self.on_modifiers(modifiers);
+                self.button(button, down, at, true);
+            }
+            PictureInput::Wheel { x, y, modifiers } => {
+                self.on_modifiers(modifiers);
+                self.send_shift();
+                self.send(InputEvent::Wheel { x, y });
+            }
         }
         self.flush_move();
         std::mem::take(&mut self.out)
@@ -164,9 +213,14 @@ impl InputCapture {
             PointerButton::Extra1 => Button::Back,
             PointerButton::Extra2 => Button::Forward,
         };
+        self.button(button, is_down, area.picture.nearest_point(pos), point_at(pos, area).is_some());
+    }
+
+    /// A button that goes down beside the picture is the window's; one that was the host's stays so.
+    fn button(&mut self, button: Button, is_down: bool, to: Point, is_on_picture: bool) {
         let held = self.buttons.iter().position(|held| *held == button);
         match (is_down, held) {
-            (true, None) if point_at(pos, area).is_some() => {
+            (true, None) if is_on_picture => {
                 self.send_shift();
                 self.buttons.push(button);
             }
@@ -175,8 +229,7 @@ impl InputCapture {
         }
         self.moved = None;
         // The engine numbers moves; it knows which it has sent.
-        let at = PointerMove { number: 0, to: area.picture.nearest_point(pos) };
-        self.send(InputEvent::Button { button, down: is_down, at });
+        self.send(InputEvent::Button { button, down: is_down, at: PointerMove { number: 0, to } });
     }
 
     fn on_wheel(&mut self, unit: MouseWheelUnit, delta: Vec2) {

@@ -7,7 +7,7 @@ use eframe::{
     egui::{IconData, ViewportBuilder, vec2},
 };
 
-use super::{HomeApp, HomeParts, SessionApp, SessionParts};
+use super::{HomeApp, HomeParts, PlayerApp, PlayerParts, SessionApp, SessionParts};
 use crate::{config::Settings, views::words};
 
 const APP_ID: &str = "tagio";
@@ -31,6 +31,16 @@ pub fn run_session(parts: SessionParts) -> eframe::Result {
         .with_fullscreen(parts.full_screen)
         .with_decorations(!parts.full_screen);
     let app: eframe::AppCreator<'_> = Box::new(|creation| Ok(Box::new(SessionApp::new(creation, parts))));
+    eframe::run_native(APP_ID, options(viewport), app)
+}
+
+/// Plays a recording until its window is closed. Must be called on the main thread.
+pub fn run_player(parts: PlayerParts) -> eframe::Result {
+    let title = format!("{} – TagIO", parts.title);
+    let viewport =
+        viewport(&title).with_inner_size(vec2(1100.0, 720.0)).with_min_inner_size(vec2(480.0, 320.0));
+    let app: eframe::AppCreator<'_> =
+        Box::new(|creation| Ok(Box::new(PlayerApp::new(&creation.egui_ctx, parts)?)));
     eframe::run_native(APP_ID, options(viewport), app)
 }
 

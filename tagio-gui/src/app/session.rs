@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, watch};
 use super::{
     Wake,
     clipboard::Clipboard,
-    input_capture::{CaptureArea, InputCapture, Shortcut, ctrl_alt_del, shortcut},
-    outbox::Outbox,
+    input_capture::{CaptureArea, Shortcut, ctrl_alt_del, shortcut},
+    input_line::{InputLine, Witness},
 };
 use crate::{
     config::ThemeChoice,
@@ -46,6 +46,9 @@ pub struct ViewerHandle {
     pub wake: Wake,
 }
 
+/// Chooses who paints the picture of a window that is being made.
+pub(crate) type ChoosePainter = Box<dyn FnOnce(&eframe::CreationContext<'_>, InputLine) -> PicturePainter>;
+
 /// Everything that a viewer's window needs.
 pub struct SessionParts {
     /// The session.
@@ -58,8 +61,8 @@ pub struct SessionParts {
     pub theme: ThemeChoice,
     /// Of toolbar and cards; never of the picture.
     pub scale_percent: u16,
-    /// Chooses who paints, once the window exists.
-    pub painter: Box<dyn FnOnce(&eframe::CreationContext<'_>) -> PicturePainter>,
+    /// Chooses who paints, once the window exists. Pointer events on the picture go to the line.
+    pub painter: ChoosePainter,
 }
 
 /// A viewer's window.
@@ -70,11 +73,9 @@ pub struct SessionApp {
     clipboard: Clipboard,
     state: SessionState,
     layout: SessionLayout,
-    capture: InputCapture,
-    outbox: Outbox,
+    input: InputLine,
     /// Keyboard events that egui must not see, and pointer events that it may.
     events: Vec<Event>,
-    is_watching: bool,
     /// The window has taken the size of this screen.
     sized_for: Option<Size>,
 }
@@ -87,43 +88,37 @@ impl SessionApp {
         ctx.set_zoom_factor(f32::from(parts.scale_percent) / 100.0);
         parts.viewer.wake.connect(ctx);
         let mode = if parts.full_screen { ScaleMode::Original } else { ScaleMode::Fit };
+        let input = InputLine::new(parts.viewer.commands.clone(), parts.viewer.wake.clone());
         Self {
             clipboard: Clipboard::new(ctx),
-            state: SessionState::new((parts.painter)(creation), mode),
+            state: SessionState::new((parts.painter)(creation, input.clone()), mode),
+            input,
             viewer: parts.viewer,
             title: parts.title,
             is_bare: parts.full_screen,
             layout: SessionLayout { keys_are_local: true, ..SessionLayout::default() },
-            capture: InputCapture::default(),
-            outbox: Outbox::default(),
             events: Vec::new(),
-            is_watching: true,
             sized_for: None,
         }
     }
 
     fn send_input(&mut self) {
         let events = std::mem::take(&mut self.events);
-        let commands = match &self.layout.picture {
-            Some(picture) => {
-                let covered = &self.layout.covered;
-                let area = CaptureArea { picture, covered, alt_types_text: cfg!(target_os = "macos") };
-                let mut commands = self.capture.translate(&events, &area);
-                if self.layout.keys_are_local {
-                    commands.extend(self.capture.release_all());
-                }
-                commands
-            }
-            None => self.capture.release_all(),
-        };
-        commands.into_iter().for_each(|command| self.outbox.push(command));
+        let area = self.layout.picture.as_ref().map(|picture| CaptureArea {
+            picture,
+            covered: &self.layout.covered,
+            alt_types_text: cfg!(target_os = "macos"),
+        });
+        self.input.window_events(&events, area.as_ref(), self.layout.keys_are_local);
     }
 
     fn on_command(&mut self, ctx: &egui::Context, command: SessionCommand) {
         match command {
-            SessionCommand::Viewer(command) => self.outbox.push(command),
-            SessionCommand::Secret(secret) => self.outbox.push(ViewerCommand::Secret(secret)),
-            SessionCommand::CtrlAltDel => ctrl_alt_del().into_iter().for_each(|key| self.outbox.push(key)),
+            SessionCommand::Viewer(command) => self.input.push(command),
+            SessionCommand::Secret(secret) => self.input.push(ViewerCommand::Secret(secret)),
+            SessionCommand::CtrlAltDel => {
+                ctrl_alt_del().into_iter().for_each(|key| self.input.push(key));
+            }
             SessionCommand::ToggleFullScreen => self.toggle_full_screen(ctx),
             SessionCommand::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
         }
@@ -173,12 +168,8 @@ impl eframe::App for SessionApp {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         let (minimized, occluded) =
             ctx.input(|input| (input.viewport().minimized, input.viewport().occluded));
-        let is_watching = !(minimized.unwrap_or(false) || occluded.unwrap_or(false));
-        if is_watching != self.is_watching {
-            self.is_watching = is_watching;
-            self.outbox.push(ViewerCommand::Watching(is_watching));
-        }
-        self.outbox.flush(&self.viewer.commands);
+        self.input.set_watching(Witness::Window, !(minimized.unwrap_or(false) || occluded.unwrap_or(false)));
+        self.input.flush();
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
@@ -193,7 +184,7 @@ impl eframe::App for SessionApp {
         self.layout = session_ui(ui, &view, &mut self.state, &mut commands);
         self.send_input();
         commands.into_iter().for_each(|command| self.on_command(&ctx, command));
-        if self.outbox.flush(&self.viewer.commands) {
+        if self.input.flush() {
             ctx.request_repaint_after(FLUSH_AGAIN);
         }
         if matches!(status.phase, ViewerPhase::Reconnecting { .. }) {
@@ -207,6 +198,7 @@ impl eframe::App for SessionApp {
             match shortcut(event) {
                 Some(Shortcut::FullScreen) => self.toggle_full_screen(ctx),
                 Some(Shortcut::Toolbar) => self.state.toolbar.toggle_keys(),
+                Some(Shortcut::Figures) => self.state.toolbar.toggle_figures(),
                 None => {}
             }
         }
@@ -221,8 +213,8 @@ impl eframe::App for SessionApp {
     }
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
-        self.outbox.push(ViewerCommand::Leave);
-        self.outbox.flush(&self.viewer.commands);
+        self.input.push(ViewerCommand::Leave);
+        self.input.flush();
     }
 }
 

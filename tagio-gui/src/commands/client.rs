@@ -9,17 +9,21 @@ use std::{
 use anyhow::Context as _;
 use tagio_process::spawn_named;
 use tagio_session::Secret;
-use tokio::sync::{mpsc, watch};
+use tagio_wire::session::{Quality, ViewWish};
+use tokio::{
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
 use zeroize::Zeroizing;
 
-use super::{Base, failed, say, screenshot, stdout::word, stop::Stop};
+use super::{Base, failed, say, screenshot, stats, stdout::word, stop::Stop};
 use crate::{
     app::{self, SessionParts, ViewerHandle, Wake},
     cli::ClientArgs,
     engine::{
         self,
-        status::{Ending, ViewerCommand, ViewerStatus},
-        viewer::{self, ViewerConfig, ViewerEvent},
+        status::{Ending, ViewerCommand, ViewerPhase, ViewerStatus},
+        viewer::{self, RecordTo, ViewerConfig, ViewerEvent},
     },
     viewer::{canvas::Canvas, surface::Surface},
 };
@@ -36,12 +40,17 @@ const GOODBYE: Duration = Duration::from_secs(3);
 pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let secret = read_secret(&args)?;
+    let wish = args.picture.wish(&base.settings);
+    // Settings and links must not make a screenshot less than exact.
+    let exact_wish = ViewWish { area: wish.area, quality: Quality::Sharp, ..ViewWish::default() };
     let config = ViewerConfig {
         relay: base.registration()?,
         name: base.settings.name.clone(),
         target: args.target.clone(),
         secret: secret.map(|text| Secret::from_typed(&text)),
         view_only: args.view_only || args.screenshot.is_some(),
+        wish: if args.screenshot.is_some() { exact_wish } else { wish },
+        record: args.record.map(|file| file.map_or(RecordTo::NewFile, RecordTo::File)),
         interactive: args.screenshot.is_none(),
         identity: base.identity,
         data_dir: base.data_dir,
@@ -55,15 +64,16 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
     let (status_tx, status) = watch::channel(viewer::initial_status());
     let (commands, commands_rx) = mpsc::channel(COMMANDS_QUEUE);
     let title = args.target.spaced();
+    let said = Said { start, has_stats: args.stats };
     let outlets = EngineOutlets { status: status_tx, canvas: Arc::clone(&canvas), surface: surface.clone() };
-    let engine = Engine::spawn(config, commands_rx, outlets, wake.clone(), start)?;
+    let engine = Engine::spawn(config, commands_rx, outlets, wake.clone(), said)?;
     let parts = SessionParts {
         viewer: ViewerHandle { status, commands, picture: canvas, wake },
         title,
         full_screen: args.fullscreen,
         theme: base.settings.theme,
         scale_percent: base.settings.scale_percent,
-        painter: Box::new(move |creation| surface.painter(creation)),
+        painter: Box::new(move |creation, input| surface.painter(creation, input)),
     };
     app::run_session(parts).map_err(|error| anyhow::anyhow!("no window: {error}"))?;
     engine.join()
@@ -76,6 +86,15 @@ fn read_secret(args: &ClientArgs) -> anyhow::Result<Option<Zeroizing<String>>> {
     let mut line = Zeroizing::new(String::new());
     std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
     Ok(Some(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())))
+}
+
+/// What scripts are told on stdout.
+#[derive(Clone, Copy)]
+struct Said {
+    /// Of the program.
+    start: Instant,
+    /// A line a second on how the picture fares.
+    has_stats: bool,
 }
 
 /// Where the engine's news go.
@@ -96,13 +115,13 @@ impl Engine {
         commands: mpsc::Receiver<ViewerCommand>,
         outlets: EngineOutlets,
         wake: Wake,
-        start: Instant,
+        said: Said,
     ) -> anyhow::Result<Self> {
         let (ending_tx, ending) = std::sync::mpsc::sync_channel(1);
         spawn_named("engine", move || {
             let ending = engine::runtime()
                 .context("no runtime")
-                .and_then(|runtime| runtime.block_on(drive(config, commands, outlets, wake, start)));
+                .and_then(|runtime| runtime.block_on(drive(config, commands, outlets, wake, said)));
             // Nobody waits for it when the window was killed.
             ending_tx.send(ending).ok();
         })?;
@@ -121,7 +140,7 @@ async fn drive(
     commands: mpsc::Receiver<ViewerCommand>,
     outlets: EngineOutlets,
     wake: Wake,
-    start: Instant,
+    said: Said,
 ) -> anyhow::Result<Ending> {
     let (events_tx, mut events) = mpsc::channel(EVENTS_QUEUE);
     let mut status = outlets.status.subscribe();
@@ -135,6 +154,8 @@ async fn drive(
     let session = viewer::run(config, commands, outlets);
     tokio::pin!(session);
     let mut stop = Stop::listen()?;
+    let mut stats_due = tokio::time::interval(stats::EVERY);
+    stats_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut awaits_screen, mut is_shown) = (false, false);
     let ending = loop {
         tokio::select! {
@@ -142,22 +163,23 @@ async fn drive(
             Some(event) = events.recv() => match event {
                 // Decoded; scripts want to know when it is on the screen.
                 ViewerEvent::FirstFrame => awaits_screen = !is_shown,
-                other => print(other, start),
+                other => print(other, said.start),
             },
             () = canvas.shown() => {
                 (awaits_screen, is_shown) = (false, true);
-                print(ViewerEvent::FirstFrame, start);
+                print(ViewerEvent::FirstFrame, said.start);
             }
             () = tokio::time::sleep(FRAME), if awaits_screen => wake.wake(),
             Ok(()) = status.changed() => {
                 status.mark_unchanged();
                 wake.wake();
             }
+            _ = stats_due.tick(), if said.has_stats => print_stats(&status.borrow(), said.start),
             () = stop.asked() => wake.close(),
         }
     };
     while let Ok(event) = events.try_recv() {
-        print(event, start);
+        print(event, said.start);
     }
     Ok(ending)
 }
@@ -170,5 +192,16 @@ fn print(event: ViewerEvent, start: Instant) {
         ViewerEvent::FirstFrame => say(&format!("first-frame {ms}")),
         ViewerEvent::Path(path) => say(&format!("path {}", word(path))),
         ViewerEvent::Closed(reason) => say(&format!("closed {reason}")),
+    }
+}
+
+/// Prints how the picture fares, while there is one that is live.
+fn print_stats(status: &ViewerStatus, start: Instant) {
+    if !matches!(status.phase, ViewerPhase::Live) {
+        return;
+    }
+    match stats::line(start.elapsed(), status) {
+        Ok(line) => say(&line),
+        Err(error) => tracing::error!(%error, "no line of figures"),
     }
 }

@@ -2,8 +2,10 @@
 
 mod client;
 mod home;
+mod play;
 mod screenshot;
 mod server;
+mod stats;
 mod status;
 mod stdout;
 mod stop;
@@ -36,6 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Server(args)) => server::run(base, args),
         Some(Command::Client(args)) => client::run(base, args),
         Some(Command::Status(args)) => status::run(base, &args),
+        Some(Command::Play(args)) => play::run(&base, &args),
     });
     stdout::flush();
     match outcome {

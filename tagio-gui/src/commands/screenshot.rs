@@ -38,7 +38,7 @@ pub(super) fn run(config: ViewerConfig, file: &Path) -> anyhow::Result<()> {
 
 async fn take(config: ViewerConfig, file: &Path) -> anyhow::Result<()> {
     let canvas = Arc::new(Canvas::default());
-    let (status, _status) = watch::channel(viewer::initial_status());
+    let (status, mut state) = watch::channel(viewer::initial_status());
     let (events_tx, mut events) = mpsc::channel(EVENTS_QUEUE);
     let (commands, commands_rx) = mpsc::channel(COMMANDS_QUEUE);
     let outlets = viewer::Outlets {
@@ -49,21 +49,21 @@ async fn take(config: ViewerConfig, file: &Path) -> anyhow::Result<()> {
     };
     let session = viewer::run(config, commands_rx, outlets);
     tokio::pin!(session);
-    let mut saved = false;
+    let (mut has_picture, mut saved) = (false, false);
     loop {
         tokio::select! {
             ending = &mut session => {
                 let ending = ending.context("no socket")?;
                 return if saved { Ok(()) } else { Err(failed(&ending)) };
             }
-            Some(event) = events.recv() => {
-                if event == ViewerEvent::FirstFrame {
-                    let picture = canvas.lock().picture.clone();
-                    save(&picture, file)?;
-                    saved = true;
-                    commands.send(ViewerCommand::Leave).await.ok();
-                }
-            }
+            Some(event) = events.recv() => has_picture |= event == ViewerEvent::FirstFrame,
+            Ok(()) = state.changed() => state.mark_unchanged(),
+        }
+        if has_picture && !saved && state.borrow().figures.exact_share >= 1.0 {
+            let picture = canvas.lock().picture.clone();
+            save(&picture, file)?;
+            saved = true;
+            commands.send(ViewerCommand::Leave).await.ok();
         }
     }
 }

@@ -9,7 +9,9 @@ mod target;
 pub use device_key::{DEVICE_KEY_BYTES, DeviceKey};
 pub use known_peers::{KnownHost, KnownPeers, KnownViewer};
 pub use known_relays::{pin_relay_key, pinned_relay_key};
-pub use settings::{SCALE_PERCENT, Settings, ThemeChoice, default_own_name};
+pub use settings::{
+    FPS_MAX, QualityChoice, SCALE_PERCENT, Settings, ThemeChoice, VideoChoice, default_own_name,
+};
 pub use target::{HostPort, RelayAddress, Target, TargetError};
 
 /// The relay that serves everybody who did not choose another one.

@@ -3,11 +3,15 @@
 use std::{fs, io, ops::RangeInclusive, path::Path};
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tagio_process::write_private;
-use tagio_wire::limits::PEER_NAME_BYTES_MAX;
+use tagio_wire::{
+    limits::PEER_NAME_BYTES_MAX,
+    session::{Quality, VideoWish, ViewWish},
+};
 
 use super::{DEFAULT_RELAY, RelayAddress};
 
@@ -18,6 +22,57 @@ const BAD_FILE_NAME: &str = "settings.bad.json";
 
 /// Sizes of the window's contents that can be chosen, in per cent.
 pub const SCALE_PERCENT: RangeInclusive<u16> = 75..=300;
+
+/// Most pictures a second that can be chosen; more is no limit.
+pub const FPS_MAX: RangeInclusive<u8> = 1..=60;
+
+/// What a new session's picture may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum QualityChoice {
+    /// Exact text, video where much moves.
+    #[default]
+    Auto,
+    /// Everything exact as soon as possible.
+    Sharp,
+    /// As many pictures a second as possible.
+    Smooth,
+    /// As few bytes as possible.
+    Saver,
+}
+
+impl QualityChoice {
+    /// As the wire has it: in colour and at full resolution.
+    pub fn quality(self) -> Quality {
+        match self {
+            Self::Auto => Quality::Auto,
+            Self::Sharp => Quality::Sharp,
+            Self::Smooth => Quality::Smooth,
+            Self::Saver => Quality::Saver { grey: false, half: false },
+        }
+    }
+}
+
+/// How a new session's video comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoChoice {
+    /// By H.264.
+    #[default]
+    H264,
+    /// By JPEG only.
+    Jpeg,
+}
+
+impl VideoChoice {
+    /// As the wire has it.
+    pub fn wish(self) -> VideoWish {
+        match self {
+            Self::H264 => VideoWish::H264,
+            Self::Jpeg => VideoWish::Jpeg,
+        }
+    }
+}
 
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +102,12 @@ pub struct Settings {
     pub ask: bool,
     /// Whether a viewer that is let in without asking may control, or look only.
     pub control: bool,
+    /// What a new session's picture may cost.
+    pub quality: QualityChoice,
+    /// Most pictures a second of a new session, within [`FPS_MAX`]; `None` is no limit.
+    pub fps_max: Option<u8>,
+    /// How a new session's video comes.
+    pub video: VideoChoice,
     /// Light or dark.
     pub theme: ThemeChoice,
     /// Within [`SCALE_PERCENT`].
@@ -62,6 +123,9 @@ impl Default for Settings {
             password: None,
             ask: true,
             control: true,
+            quality: QualityChoice::Auto,
+            fps_max: None,
+            video: VideoChoice::H264,
             theme: ThemeChoice::System,
             scale_percent: 100,
         }
@@ -97,6 +161,9 @@ impl Settings {
             "password": self.password.as_deref().map(|blob| BASE64.encode(blob)),
             "ask": self.ask,
             "control": self.control,
+            "quality": self.quality,
+            "fps_max": self.fps_max,
+            "video": self.video,
             "theme": self.theme,
             "scale_percent": self.scale_percent,
         });
@@ -107,6 +174,16 @@ impl Settings {
     /// The scale as a factor.
     pub fn zoom(&self) -> f32 {
         f32::from(self.scale_percent) / 100.0
+    }
+
+    /// What a new session asks of the picture.
+    pub fn wish(&self) -> ViewWish {
+        ViewWish {
+            quality: self.quality.quality(),
+            fps_max: self.fps_max,
+            video: self.video.wish(),
+            ..ViewWish::default()
+        }
     }
 
     fn from_values(values: Map<String, Value>) -> (Self, Vec<String>) {
@@ -123,6 +200,11 @@ impl Settings {
         });
         values.take("ask", &mut settings.ask, Some);
         values.take("control", &mut settings.control, Some);
+        values.take("quality", &mut settings.quality, Some);
+        values.take("fps_max", &mut settings.fps_max, |fps: Option<u8>| {
+            fps.is_none_or(|fps| FPS_MAX.contains(&fps)).then_some(fps)
+        });
+        values.take("video", &mut settings.video, Some);
         values.take("theme", &mut settings.theme, Some);
         values.take("scale_percent", &mut settings.scale_percent, |percent: u16| {
             SCALE_PERCENT.contains(&percent).then_some(percent)
@@ -193,6 +275,9 @@ mod tests {
             password: Some(vec![0, 1, 255]),
             ask: false,
             control: false,
+            quality: QualityChoice::Saver,
+            fps_max: Some(15),
+            video: VideoChoice::Jpeg,
             theme: ThemeChoice::Dark,
             scale_percent: 150,
         };
@@ -203,11 +288,12 @@ mod tests {
     #[test]
     fn a_bad_key_warns_and_keeps_its_default() {
         let dir = tempfile::tempdir().unwrap();
-        let text = r#"{"relay": "nonsense", "scale_percent": 9, "ask": "yes", "theme": "dark", "sound": 1}"#;
+        let text = r#"{"relay": "nonsense", "scale_percent": 9, "ask": "yes", "theme": "dark", "sound": 1,
+            "quality": "best", "fps_max": 61, "video": "Jpeg"}"#;
         fs::write(dir.path().join(FILE_NAME), text).unwrap();
         let (settings, warnings) = Settings::load(dir.path());
         assert_eq!(settings, Settings { theme: ThemeChoice::Dark, ..Settings::default() });
-        assert_eq!(warnings.len(), 4, "{warnings:?}");
+        assert_eq!(warnings.len(), 7, "{warnings:?}");
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub enum Icon {
     Pointer,
     Screen,
     Leave,
+    Sliders,
+    Record,
+    RecordingNow,
+    Figures,
 }
 
 /// The grid that every icon is drawn on.
@@ -118,6 +122,23 @@ impl Pen<'_> {
                 self.line(&[(6.0, 8.0), (14.0, 8.0)]);
                 self.line(&[(11.0, 5.0), (14.0, 8.0), (11.0, 11.0)]);
             }
+            Icon::Sliders => {
+                for (y, knob) in [(3.5, 10.5), (8.0, 5.5), (12.5, 9.0)] {
+                    self.line(&[(1.5, y), (knob - 1.8, y)]);
+                    self.line(&[(knob + 1.8, y), (14.5, y)]);
+                    self.circle(knob, y, 1.8);
+                }
+            }
+            Icon::Record => {
+                self.circle(8.0, 8.0, 6.0);
+                self.disc(8.0, 8.0, 3.2);
+            }
+            Icon::RecordingNow => self.disc(8.0, 8.0, 5.0),
+            Icon::Figures => {
+                for (x, top) in [(3.5, 9.0), (8.0, 3.0), (12.5, 6.0)] {
+                    self.line(&[(x, 13.5), (x, top)]);
+                }
+            }
         }
     }
 
@@ -155,6 +176,10 @@ impl Pen<'_> {
 
     fn circle(&self, x: f32, y: f32, r: f32) {
         self.painter.circle_stroke(self.at((x, y)), r / GRID * self.square.width(), self.stroke);
+    }
+
+    fn disc(&self, x: f32, y: f32, r: f32) {
+        self.painter.circle_filled(self.at((x, y)), r / GRID * self.square.width(), self.stroke.color);
     }
 
     fn dot(&self, x: f32, y: f32) {

@@ -27,6 +27,8 @@ pub struct Palette {
     pub warn: Tone,
     /// It failed, or it ends something.
     pub danger: Tone,
+    /// Parts of a whole in a chart, told apart also by those who see few colours.
+    pub series: [Color32; 5],
     /// Shadows.
     pub shadow: Color32,
     /// Behind a question that must be answered, and over a picture that is not live.
@@ -99,6 +101,7 @@ static LIGHT: Palette = Palette {
         text: rgb(0xb3261c),
         soft: rgb(0xfdecea),
     },
+    series: [rgb(0x2b8cc4), rgb(0x00508a), rgb(0xb87700), rgb(0x007a58), rgb(0xb0558a)],
     shadow: Color32::from_black_alpha(24),
     veil: Color32::from_black_alpha(150),
     letterbox: rgb(0x0c0e12),
@@ -141,6 +144,7 @@ static DARK: Palette = Palette {
         text: rgb(0xff8f84),
         soft: rgb(0x42201d),
     },
+    series: [rgb(0x56b4e9), rgb(0x4a86d8), rgb(0xe69f00), rgb(0x14b485), rgb(0xd88bb5)],
     shadow: Color32::from_black_alpha(96),
     veil: Color32::from_black_alpha(170),
     letterbox: rgb(0x08090c),
@@ -154,6 +158,9 @@ mod tests {
     /// What WCAG 2 asks for text of normal size.
     const CONTRAST_MIN: f32 = 4.5;
 
+    /// And of charts.
+    const GRAPHIC_CONTRAST_MIN: f32 = 3.0;
+
     fn luminance(color: Color32) -> f32 {
         let [r, g, b] = [color.r(), color.g(), color.b()].map(|channel| {
             let value = f32::from(channel) / 255.0;
@@ -162,9 +169,13 @@ mod tests {
         0.2126 * r + 0.7152 * g + 0.0722 * b
     }
 
-    fn check(what: &str, text: Color32, behind: Color32) {
+    fn contrast(text: Color32, behind: Color32) -> f32 {
         let (a, b) = (luminance(text), luminance(behind));
-        let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    fn check(what: &str, text: Color32, behind: Color32) {
+        let contrast = contrast(text, behind);
         assert!(contrast >= CONTRAST_MIN, "{what}: {contrast:.2}");
     }
 
@@ -187,6 +198,10 @@ mod tests {
                 }
                 check(&format!("{theme} text on {name} notice"), p.text, tone.soft);
                 check(&format!("{theme} weak text on {name} notice"), p.text_weak, tone.soft);
+            }
+            for (at, color) in p.series.into_iter().enumerate() {
+                let contrast = contrast(color, p.surface);
+                assert!(contrast >= GRAPHIC_CONTRAST_MIN, "{theme} series {at}: {contrast:.2}");
             }
             check(&format!("{theme} text on the letterbox"), p.on_veil, p.letterbox);
         }

@@ -1,12 +1,21 @@
 //! The remote screen as decoded so far, shared between the decode thread and the window.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
+};
 
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::picture::CursorUpdate;
+use tagio_wire::{
+    limits::CURSOR_SLOTS,
+    picture::{CursorShape, CursorUpdate},
+};
 use tokio::sync::Notify;
 
-use crate::views::session::{CursorLook, CursorState, PictureSource};
+use crate::{
+    recording::Tap,
+    views::session::{CursorLook, CursorState, PictureSource},
+};
 
 const LOCK: &str = "no thread panics while it holds the canvas";
 
@@ -19,8 +28,26 @@ pub struct CanvasState {
     pub dirty: Region,
     /// The remote cursor.
     pub cursor: CursorState,
+    /// Where the picture is recorded, while it is.
+    tap: Option<Tap>,
+    /// Shapes that the host may name again.
+    shapes: Vec<Arc<CursorShape>>,
+    /// Where the next one is kept.
+    next_shape: usize,
     /// Frames of the window since there is a picture.
     frames: u32,
+}
+
+impl CanvasState {
+    fn keep_shape(&mut self, shape: Arc<CursorShape>) {
+        self.cursor.look = CursorLook::Shape(Arc::clone(&shape));
+        if self.next_shape == self.shapes.len() {
+            self.shapes.push(shape);
+        } else {
+            self.shapes[self.next_shape] = shape;
+        }
+        self.next_shape = (self.next_shape + 1) % usize::from(CURSOR_SLOTS);
+    }
 }
 
 /// The remote screen. Locked for a copy only.
@@ -39,6 +66,9 @@ impl Canvas {
     /// Takes over what changed in `picture`; all of it when its size is another one.
     pub fn apply(&self, picture: &Framebuffer, changed: &Region) {
         let mut state = self.lock();
+        if let Some(tap) = &state.tap {
+            tap.frame(picture, changed, Instant::now());
+        }
         if state.picture.size() != picture.size() {
             state.picture = picture.clone();
             state.dirty = Region::whole(picture.size());
@@ -66,15 +96,31 @@ impl Canvas {
         self.shown.notified().await;
     }
 
+    /// Records the picture from now on, or no longer.
+    pub fn set_tap(&self, tap: Option<Tap>) {
+        self.lock().tap = tap;
+    }
+
     /// The host's cursor changed.
     pub fn apply_cursor(&self, update: CursorUpdate) {
-        let cursor = &mut self.lock().cursor;
+        let mut state = self.lock();
         match update {
-            CursorUpdate::Shape(shape) => cursor.look = CursorLook::Shape(Arc::new(shape)),
-            CursorUpdate::Known(_) => {}
-            CursorUpdate::Hidden => cursor.look = CursorLook::Hidden,
-            CursorUpdate::Moved(at) => cursor.moved_to = Some(at),
+            CursorUpdate::Shape(shape) => state.keep_shape(Arc::new(shape)),
+            CursorUpdate::Known(slot) => {
+                if let Some(shape) = state.shapes.get(usize::from(slot)) {
+                    state.cursor.look = CursorLook::Shape(Arc::clone(shape));
+                }
+            }
+            CursorUpdate::Hidden => state.cursor.look = CursorLook::Hidden,
+            CursorUpdate::Moved(at) => state.cursor.moved_to = Some(at),
         }
+    }
+
+    /// Another connection begins: its host names shapes anew.
+    pub fn forget_shapes(&self) {
+        let mut state = self.lock();
+        state.shapes.clear();
+        state.next_shape = 0;
     }
 }
 

@@ -2,5 +2,6 @@
 
 pub mod canvas;
 pub mod decode;
+mod enlarge;
 pub mod presenter;
 pub mod surface;

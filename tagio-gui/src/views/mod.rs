@@ -4,6 +4,7 @@ pub mod accept;
 pub mod banner;
 pub mod home;
 mod parts;
+pub mod player;
 pub mod session;
 pub mod settings;
 pub mod words;

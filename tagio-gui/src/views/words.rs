@@ -1,8 +1,11 @@
 //! Every sentence that the window says.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use tagio_wire::session::Permission;
+use tagio_wire::session::{Monitor, Permission};
 
 use crate::engine::status::{ConnectStep, ConnectedViewer, PathKind, RelayState};
 
@@ -99,6 +102,62 @@ pub const THEME_SYSTEM: &str = "As the system";
 pub const THEME_LIGHT: &str = "Light";
 pub const THEME_DARK: &str = "Dark";
 pub const SCALE: &str = "Size";
+
+// The picture, in the settings and in a session's menu: each choice with what it means
+pub const PICTURE: &str = "Picture";
+pub const PICTURE_DEFAULTS: &str = "How sessions start. Each can choose for itself from its toolbar.";
+pub const QUALITY: &str = "Quality";
+pub const AUTO: (&str, &str) = ("Auto", "Exact text, smooth movement. Best for most.");
+pub const SHARP: (&str, &str) = ("Sharp", "Every pixel exact, even if it comes later.");
+pub const SMOOTH: (&str, &str) = ("Smooth", "Movement first, exact as soon as it rests.");
+pub const SAVER: (&str, &str) = ("Saver", "Least data, for slow or costly networks.");
+pub const GREY: &str = "Without colour";
+pub const HALF: &str = "At half the resolution";
+pub const FPS_MAX: &str = "Pictures a second, at most";
+pub const FPS_CHOICES: [(Option<u8>, &str); 5] =
+    [(None, "No limit"), (Some(60), "60"), (Some(30), "30"), (Some(15), "15"), (Some(5), "5")];
+pub const VIDEO: &str = "Moving parts are sent as";
+pub const VIDEO_H264: &str = "H.264";
+pub const VIDEO_JPEG: &str = "JPEG";
+pub const VIDEO_WHAT: &str = "H.264 needs far less data. Try JPEG if they look wrong.";
+
+// The monitors of the other computer
+pub const MONITORS: &str = "Monitors";
+pub const ALL_MONITORS: &str = "All monitors";
+pub const ALL_MONITORS_WHAT: &str = "Side by side, as they stand there";
+
+// Recording
+pub const RECORD: &str = "Record to a file";
+pub const RECORD_STOP: &str = "Stop recording";
+pub const RECORDED: &str = "Recorded";
+pub const RECORD_FAILED: &str = "Recording has stopped";
+pub const DISMISS: &str = "Dismiss";
+
+// Figures of a session
+pub const FIGURES: &str = "Figures (Ctrl+Alt+S)";
+pub const FIGURES_CLOSE: &str = "Close the figures (Ctrl+Alt+S)";
+pub const LATENCY: &str = "From their screen to yours";
+pub const CAPTURE: &str = "Read there";
+pub const ENCODE: &str = "Encode";
+pub const NETWORK: &str = "Network";
+pub const DECODE: &str = "Decode";
+pub const DISPLAY: &str = "Show here";
+pub const SUM: &str = "Together";
+pub const P50: &str = "p50";
+pub const P50_WHAT: &str = "Half of the pictures take no longer";
+pub const P95: &str = "p95";
+pub const P95_WHAT: &str = "Nineteen of twenty pictures take no longer";
+pub const FPS: &str = "Pictures";
+pub const RATE: &str = "Data";
+pub const PATH: &str = "Connection";
+pub const EXACTNESS: &str = "Pixels";
+pub const NO_FIGURE: &str = "–";
+pub const EXACT: &str = "exact";
+pub const EXACT_WHAT: &str = "Every pixel is exactly what the other computer shows.";
+pub const REDUCED: &str = "saver";
+pub const REDUCED_WHAT: &str = "Saver leaves out colour or resolution, so the picture is not exact.";
+pub const VIDEO_PLAYS: &str = "What moves comes as video. It becomes exact when it rests.";
+pub const NOT_YET_EXACT: &str = "The share of the picture that is exact by now. The rest follows.";
 
 // A session
 pub const FULL_SCREEN: &str = "Full screen (Ctrl+Alt+Enter)";
@@ -217,6 +276,54 @@ pub fn latency(rtt: Duration) -> String {
     format!("{} ms", rtt.as_millis().max(1))
 }
 
+/// A part of the latency: short ones to a tenth of a millisecond.
+pub fn duration(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1000.0;
+    if duration.is_zero() {
+        NO_FIGURE.to_owned()
+    } else if ms < 10.0 {
+        format!("{ms:.1} ms")
+    } else {
+        format!("{ms:.0} ms")
+    }
+}
+
+/// Data rate, in the unit that fits.
+pub fn rate(megabits_per_second: f32) -> String {
+    match megabits_per_second {
+        rate if rate < 1.0 => format!("{:.0} kb/s", rate * 1000.0),
+        rate if rate < 10.0 => format!("{rate:.1} Mb/s"),
+        rate => format!("{rate:.0} Mb/s"),
+    }
+}
+
+/// How much of the picture is exact. Says "100 %" never: that is "exact".
+pub fn exact_share(share: f32) -> String {
+    if share >= 1.0 { EXACT.to_owned() } else { format!("{:.0} %", (share.max(0.0) * 100.0).floor()) }
+}
+
+/// `12:03`, and with hours `1:02:03`.
+pub fn elapsed(time: Duration) -> String {
+    let (hours, minutes, seconds) = (time.as_secs() / 3600, time.as_secs() / 60 % 60, time.as_secs() % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+/// What to call a monitor, numbered from 1.
+pub fn monitor(number: usize, name: &str) -> String {
+    if name.is_empty() { format!("Monitor {number}") } else { format!("{number}  {name}") }
+}
+
+/// How large a monitor is, and whether it has the task bar.
+pub fn monitor_facts(monitor: &Monitor) -> String {
+    let primary = if monitor.is_primary { "  ·  primary" } else { "" };
+    format!("{} × {}{primary}", monitor.rect.width, monitor.rect.height)
+}
+
+/// Why a recording has stopped, and what is left of it.
+pub fn record_problem(problem: &str, file: &Path) -> String {
+    format!("{problem} What came before is in {}.", file.display())
+}
+
 /// How long the connection has been lost.
 pub fn lost_for(since: Instant, now: Instant) -> String {
     format!("{} so far.", count(now.saturating_duration_since(since).as_secs(), "second"))
@@ -237,6 +344,20 @@ mod tests {
         assert_eq!(ago(0, 7300), "2 hours ago");
         assert_eq!(ago(0, 3 * 86_400), "3 days ago");
         assert_eq!(ago(50, 0), "just now");
+    }
+
+    #[test]
+    fn figures_read_naturally() {
+        assert_eq!(duration(Duration::ZERO), NO_FIGURE);
+        assert_eq!(duration(Duration::from_micros(340)), "0.3 ms");
+        assert_eq!(duration(Duration::from_micros(23_400)), "23 ms");
+        assert_eq!(
+            [rate(0.0), rate(0.35), rate(4.25), rate(120.3)],
+            ["0 kb/s", "350 kb/s", "4.2 Mb/s", "120 Mb/s"]
+        );
+        assert_eq!([exact_share(1.0), exact_share(0.999), exact_share(0.0)], ["exact", "99 %", "0 %"]);
+        assert_eq!(elapsed(Duration::from_secs(65)), "1:05");
+        assert_eq!(elapsed(Duration::from_secs(3665)), "1:01:05");
     }
 
     #[test]

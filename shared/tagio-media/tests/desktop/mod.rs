@@ -1,6 +1,7 @@
 //! A made-up desktop of text, repeatable from a seed: what the codec's tests and its bench look at.
 #![allow(dead_code, unreachable_pub, reason = "each test and the bench use a part of it, as a module")]
 
+pub mod film;
 pub mod font;
 pub mod pair;
 pub mod random;

@@ -213,6 +213,7 @@ fn the_windows_own_shortcuts_do_not_travel() {
     let toolbar = key(E::Home, true, both);
     assert_eq!(shortcut(&toolbar), Some(Shortcut::Toolbar));
     assert_eq!(shortcut(&key(E::Enter, true, both)), Some(Shortcut::FullScreen));
+    assert_eq!(shortcut(&key(E::S, true, both)), Some(Shortcut::Figures));
     check(&[Event::ModifiersChanged(both), toolbar, key(E::Home, false, both)], &["Control↓", "Alt↓"]);
 }
 

@@ -13,7 +13,7 @@ use tagio_session::{
 };
 use tagio_transport::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use tagio_wire::{
-    Size, encode,
+    encode,
     session::{
         AuthFinish, AuthRefusal, CONTROL_FRAME_BYTES_MAX, CONTROL_PRIORITY, HostMessage, Permission,
         SecretKind, ViewerMessage,
@@ -32,7 +32,7 @@ use crate::{
     },
     host::{
         hands::Hands,
-        picture::{Picture, ScreenState},
+        picture::{Picture, ScreenLayout, ScreenState},
     },
 };
 
@@ -99,8 +99,8 @@ pub(super) async fn receive(house: House, viewer: ViewerId, incoming: Incoming) 
     };
     let key = entry.admission.visitor.key;
     let over = match admit(&house, viewer, &connection, &mut control.send, &entry).await {
-        Ok(Admitted { permission, screen, _place }) => {
-            let visit = Visit::new(&house, viewer, &connection, &entry, permission, screen);
+        Ok(Admitted { permission, layout, _place }) => {
+            let visit = Visit::new(&house, viewer, &connection, &entry, permission, layout);
             visit.run(control).await
         }
         Err(refusal) => {
@@ -228,7 +228,7 @@ impl House {
 
 struct Admitted {
     permission: Permission,
-    screen: Size,
+    layout: ScreenLayout,
     /// Kept for as long as the visit lasts.
     _place: OwnedSemaphorePermit,
 }
@@ -261,7 +261,7 @@ async fn admit(
     let mut screen = house.picture.screen();
     let opened = timeout(SCREEN_DEADLINE, screen.wait_for(|state| *state != ScreenState::Opening)).await;
     match opened.ok().and_then(Result::ok).map(|state| state.clone()) {
-        Some(ScreenState::Ready(screen)) => Ok(Admitted { permission, screen, _place: place }),
+        Some(ScreenState::Ready(layout)) => Ok(Admitted { permission, layout, _place: place }),
         _ => Err(AuthRefusal::NoScreen),
     }
 }

@@ -5,20 +5,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tagio_media::codec::EncodedUpdate;
+use tagio_media::codec::{EncodedFrame, EncodedUpdate};
 use tagio_transport::{Connection, RecvStream};
 use tagio_wire::{
     decode, encode,
     input::InputEvent,
-    picture::CursorUpdate,
+    limits::CURSOR_SLOTS,
+    picture::{CursorShape, CursorUpdate},
     session::{CONTROL_FRAME_BYTES_MAX, StreamKind, ViewerMessage},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::engine::{ControlError, read_message};
 
 /// How long after a viewer's own move the pointer's reports are its echoes.
 const ECHO: Duration = Duration::from_millis(300);
+
+/// A video frame that is not there so long after three round trips is worth nothing: the film went on.
+const LATE_AFTER: Duration = Duration::from_millis(250);
 
 /// When a viewer last moved the pointer. While it does, the host's reports of where the pointer is are
 /// echoes.
@@ -94,6 +98,39 @@ pub(super) async fn send_picture(connection: Connection, mut updates: mpsc::Rece
     }
 }
 
+/// Writes a stream for each video frame, and calls `lost` for one that did not arrive in time.
+pub(super) async fn send_video(
+    connection: Connection,
+    mut frames: mpsc::Receiver<EncodedFrame>,
+    lost: impl Fn(),
+) {
+    let mut under_way = JoinSet::new();
+    loop {
+        tokio::select! {
+            frame = frames.recv() => match frame {
+                Some(frame) => drop(under_way.spawn(send_frame(connection.clone(), frame))),
+                None => return,
+            },
+            Some(sent) = under_way.join_next() => {
+                if !sent.unwrap_or(false) {
+                    lost();
+                }
+            }
+        }
+    }
+}
+
+/// Whether the viewer has it.
+async fn send_frame(connection: Connection, frame: EncodedFrame) -> bool {
+    let deadline = LATE_AFTER + 3 * connection.rtt();
+    let Ok(mut stream) = connection.open_uni(StreamKind::Video.priority()).await else { return false };
+    let header = encode(&frame.header);
+    let len = u32::try_from(header.len()).expect("a video header is short");
+    let head = [&[StreamKind::Video.byte()][..], &len.to_be_bytes(), &header].concat();
+    let written = stream.write_owned(head).await.is_ok() && stream.write_owned(frame.payload).await.is_ok();
+    written && stream.finish_within(deadline).await
+}
+
 /// Writes the cursor stream.
 pub(super) async fn send_cursor(
     connection: Connection,
@@ -104,14 +141,66 @@ pub(super) async fn send_cursor(
     if stream.write(&[StreamKind::Cursor.byte()]).await.is_err() {
         return;
     }
+    let mut slots = CursorSlots::default();
     while let Some(update) = cursors.recv().await {
         if matches!(update, CursorUpdate::Moved(_)) && own.is_recent() {
             continue;
         }
-        let bytes = encode(&update);
+        let bytes = encode(&slots.shorten(update));
         let len = u32::try_from(bytes.len()).expect("a cursor has at most CURSOR_SIDE_MAX rows");
         if stream.write(&[&len.to_be_bytes()[..], &bytes].concat()).await.is_err() {
             return;
         }
+    }
+}
+
+/// The shapes that a viewer keeps.
+#[derive(Default)]
+struct CursorSlots {
+    shapes: Vec<CursorShape>,
+    /// Where the next one goes.
+    next: usize,
+}
+
+impl CursorSlots {
+    /// Names a shape that the viewer has by its slot.
+    fn shorten(&mut self, update: CursorUpdate) -> CursorUpdate {
+        let CursorUpdate::Shape(shape) = update else { return update };
+        if let Some(slot) = self.shapes.iter().position(|kept| *kept == shape) {
+            return CursorUpdate::Known(slot as u8);
+        }
+        if self.next == self.shapes.len() {
+            self.shapes.push(shape.clone());
+        } else {
+            self.shapes[self.next] = shape.clone();
+        }
+        self.next = (self.next + 1) % usize::from(CURSOR_SLOTS);
+        CursorUpdate::Shape(shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagio_wire::{Point, Size};
+
+    use super::*;
+
+    #[test]
+    fn a_shape_travels_once_while_the_viewer_keeps_it() {
+        let shape =
+            |grey| CursorShape { size: Size::new(1, 1), hotspot: Point::new(0, 0), rgba: vec![grey; 4] };
+        let mut slots = CursorSlots::default();
+        for grey in 0..CURSOR_SLOTS {
+            assert_eq!(slots.shorten(CursorUpdate::Shape(shape(grey))), CursorUpdate::Shape(shape(grey)));
+            assert_eq!(slots.shorten(CursorUpdate::Shape(shape(grey))), CursorUpdate::Known(grey));
+        }
+        assert_eq!(slots.shorten(CursorUpdate::Shape(shape(200))), CursorUpdate::Shape(shape(200)));
+        assert_eq!(
+            slots.shorten(CursorUpdate::Shape(shape(200))),
+            CursorUpdate::Known(0),
+            "the oldest is gone"
+        );
+        assert_eq!(slots.shorten(CursorUpdate::Shape(shape(0))), CursorUpdate::Shape(shape(0)));
+        assert_eq!(slots.shorten(CursorUpdate::Hidden), CursorUpdate::Hidden);
     }
 }

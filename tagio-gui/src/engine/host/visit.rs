@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tagio_session::{SafetyPhrase, input::HostInput, resume::Issued};
 use tagio_transport::{Connection, PathFacts, PathKind, Paths, PathsEvent, RecvStream, SendStream, Side};
 use tagio_wire::{
-    PublicKey, Size, decode,
+    Point, PublicKey, Size, decode,
     input::{InputEvent, PointerMove},
-    session::{EndReason, HostMessage, Permission, Terms, ViewerMessage},
+    session::{EndReason, HostMessage, Permission, Terms, ViewWish, ViewerMessage},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -18,14 +18,16 @@ use tokio::{
 use super::{
     Note,
     door::{Control, Entry, House},
-    streams::{LastMove, read_inputs, read_messages, send_cursor, send_picture},
+    streams::{LastMove, read_inputs, read_messages, send_cursor, send_picture, send_video},
 };
 use crate::{
     engine::{
         send_message,
         status::{ConnectedViewer, ViewerId},
     },
-    host::picture::{Audience, CURSORS_QUEUE, PathNews, ScreenState, UPDATES_QUEUE},
+    host::picture::{
+        Audience, CURSORS_QUEUE, FRAMES_QUEUE, PathNews, ScreenLayout, ScreenState, UPDATES_QUEUE,
+    },
 };
 
 /// How long a session outlives its host's screen, as while a display is switched.
@@ -73,7 +75,8 @@ pub(super) struct Visit<'a> {
     phrase: SafetyPhrase,
     permission: Permission,
     wanted: Permission,
-    screen: Size,
+    layout: ScreenLayout,
+    wish: ViewWish,
     held: HostInput,
     ticket: Issued,
     last_move: LastMove,
@@ -89,7 +92,7 @@ impl<'a> Visit<'a> {
         connection: &'a Connection,
         entry: &Entry,
         permission: Permission,
-        screen: Size,
+        layout: ScreenLayout,
     ) -> Self {
         let visitor = &entry.admission.visitor;
         let ticket = house.gate.lock().tickets.issue(visitor.key, permission, &mut rand::rng());
@@ -102,8 +105,9 @@ impl<'a> Visit<'a> {
             phrase: entry.admission.phrase,
             permission,
             wanted: entry.wanted(),
-            screen,
-            held: HostInput::new(permission, screen),
+            held: HostInput::new(permission, layout.size),
+            layout,
+            wish: ViewWish::default(),
             ticket,
             last_move: LastMove::long_ago(),
             away_since: None,
@@ -117,10 +121,14 @@ impl<'a> Visit<'a> {
         let terms = Terms {
             permission: self.permission,
             host_name: self.house.name.clone(),
-            screen: self.screen,
+            screen: self.layout.size,
             resume: self.ticket.token,
         };
         if tell(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
+            self.house.gate.lock().tickets.session_lost(self.ticket.id, Instant::now());
+            return Over::Lost;
+        }
+        if self.tell_monitors(&mut send).await.is_err() {
             self.house.gate.lock().tickets.session_lost(self.ticket.id, Instant::now());
             return Over::Lost;
         }
@@ -177,7 +185,15 @@ impl<'a> Visit<'a> {
             over_tx.send(()).ok();
         });
         streams.spawn(send_cursor(self.connection.clone(), cursors, self.last_move.clone()));
-        let audience = Audience { updates: updates_tx, cursors: cursors_tx, rtt: self.connection.rtt() };
+        let (frames_tx, frames) = mpsc::channel(FRAMES_QUEUE);
+        let (screen, viewer) = (self.house.picture.clone(), self.viewer);
+        streams.spawn(send_video(self.connection.clone(), frames, move || screen.refresh(viewer)));
+        let audience = Audience {
+            updates: updates_tx,
+            frames: frames_tx,
+            cursors: cursors_tx,
+            rtt: self.connection.rtt(),
+        };
         self.house.picture.join(self.viewer, audience);
         picture_over
     }
@@ -222,8 +238,8 @@ impl<'a> Visit<'a> {
                 event = paths.event() => self.on_path(event, paths.facts().rtt).await,
                 _ = measure.tick() => self.measure(paths.facts()),
                 Ok(()) = screen.changed() => {
-                    self.on_screen(&screen.borrow_and_update());
-                    Ok(())
+                    let state = screen.borrow_and_update().clone();
+                    self.on_screen(state, send).await
                 }
             };
             if let Err(over) = over {
@@ -243,16 +259,31 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    fn on_screen(&mut self, state: &ScreenState) {
+    async fn on_screen(&mut self, state: ScreenState, send: &mut SendStream) -> Result<(), Over> {
         match state {
-            ScreenState::Ready(size) => {
+            ScreenState::Ready(layout) => {
                 self.away_since = None;
-                self.held.set_screen(*size);
+                let had = std::mem::replace(&mut self.layout, layout);
+                self.look_again();
+                if had.monitors != self.layout.monitors {
+                    return self.tell_monitors(send).await;
+                }
             }
             ScreenState::Opening | ScreenState::Unavailable(_) => {
                 self.away_since.get_or_insert_with(Instant::now);
             }
         }
+        Ok(())
+    }
+
+    async fn tell_monitors(&self, send: &mut SendStream) -> Result<(), Over> {
+        tell(send, &HostMessage::Monitors(self.layout.monitors.clone())).await
+    }
+
+    /// The part of the screen that is looked at may be another one.
+    fn look_again(&mut self) {
+        let area = self.layout.area(self.wish.area);
+        self.held.set_screen(Size::new(area.width, area.height));
     }
 
     async fn on_order(&mut self, order: Option<Order>, send: &mut SendStream) -> Result<(), Over> {
@@ -287,7 +318,10 @@ impl<'a> Visit<'a> {
         paths: &Paths,
     ) -> Result<(), Over> {
         match message {
-            ViewerMessage::Ack(number) => self.house.picture.acked(self.viewer, number),
+            ViewerMessage::Ack { number, held } => {
+                let held = Duration::from_micros(u64::from(held) * 100);
+                self.house.picture.acked(self.viewer, number, held);
+            }
             ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
             ViewerMessage::Candidates(candidates) => {
                 let now = Instant::now();
@@ -300,7 +334,12 @@ impl<'a> Visit<'a> {
                 return tell(send, &own).await;
             }
             ViewerMessage::Leave => return Err(Over::Left),
-            ViewerMessage::View(_) | ViewerMessage::Refresh => {}
+            ViewerMessage::View(wish) => {
+                self.wish = wish;
+                self.look_again();
+                self.house.picture.wish(self.viewer, wish);
+            }
+            ViewerMessage::Refresh => self.house.picture.refresh(self.viewer),
             // A proof when none is due proves nothing.
             ViewerMessage::Auth(_) => {}
         }
@@ -323,7 +362,9 @@ impl<'a> Visit<'a> {
 
     /// An error when the system takes no more input: the session ends, and with it every held key.
     fn inject(&self, events: Vec<InputEvent>) -> Result<(), Over> {
+        let area = self.layout.area(self.wish.area);
         for event in events {
+            let event = on_screen(event, Point::new(area.x as i32, area.y as i32));
             if let Err(error) = self.house.hands.inject(event) {
                 tracing::error!(%error, "input not injected");
                 return Err(Over::Ended(EndReason::ScreenLost));
@@ -345,6 +386,19 @@ impl<'a> Visit<'a> {
     fn release_all(&mut self) {
         let released = self.held.release_all();
         self.inject(released).ok();
+    }
+}
+
+/// An event whose position is within an area of the screen, as one on the screen.
+fn on_screen(event: InputEvent, origin: Point) -> InputEvent {
+    let moved = |pointer: PointerMove| {
+        let to = Point::new(pointer.to.x.saturating_add(origin.x), pointer.to.y.saturating_add(origin.y));
+        PointerMove { to, ..pointer }
+    };
+    match event {
+        InputEvent::Pointer(pointer) => InputEvent::Pointer(moved(pointer)),
+        InputEvent::Button { button, down, at } => InputEvent::Button { button, down, at: moved(at) },
+        other @ (InputEvent::Wheel { .. } | InputEvent::Key { .. } | InputEvent::Text(_)) => other,
     }
 }
 

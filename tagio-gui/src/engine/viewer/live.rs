@@ -13,8 +13,9 @@ use tagio_transport::{
 use tagio_wire::{
     decode, encode,
     input::InputEvent,
-    picture::{CursorUpdate, UpdateHeader},
-    session::{EndReason, HostMessage, StreamKind, ViewerMessage},
+    limits::VIDEO_FRAME_BYTES_MAX,
+    picture::{CursorUpdate, UpdateHeader, VideoHeader},
+    session::{EndReason, HostMessage, Quality, StreamKind, ViewWish, ViewerMessage},
 };
 use tokio::{
     sync::mpsc,
@@ -22,16 +23,16 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Outlets, Viewer, ViewerEvent, reach::Reached};
+use super::{Outlets, RecordTo, Viewer, ViewerEvent, acks::Acks, figures::FigureBook, reach::Reached};
 use crate::{
     config::Target,
     engine::{
         ControlError, next_relay_event, read_message, send_message,
-        status::{ViewerCommand, ViewerPhase},
+        status::{Figures, ViewerCommand, ViewerPhase},
     },
     viewer::{
         canvas::Canvas,
-        decode::{self, Decoded, Screen, Update},
+        decode::{self, Arrival, Decoded, Part, Screen},
     },
 };
 
@@ -76,8 +77,10 @@ pub(super) struct Live {
     called_at: Option<Instant>,
     messages: mpsc::Receiver<Result<HostMessage, ControlError>>,
     decoded: mpsc::Receiver<Decoded>,
-    /// Updates since the last figures.
-    frames: u32,
+    acks: Acks,
+    figures: FigureBook,
+    exact_share: f32,
+    has_video: bool,
     _streams: JoinSet<()>,
 }
 
@@ -92,13 +95,14 @@ impl Live {
         if hands.write(&[StreamKind::Input.byte()]).await.is_err() {
             return Err(connection.closed().await);
         }
+        outlets.canvas.forget_shapes();
         let thread = decode::spawn(Arc::clone(&outlets.canvas), Arc::clone(&outlets.screen));
-        let (updates, decoded) = thread.map_err(|error| Lost::Broken(error.to_string()))?;
+        let (arrivals, decoded) = thread.map_err(|error| Lost::Broken(error.to_string()))?;
         let mut streams = JoinSet::new();
         let (messages_tx, messages) = mpsc::channel(READ_QUEUE);
         streams.spawn(read_messages(recv, messages_tx));
         let pictures =
-            Pictures { updates, canvas: Arc::clone(&outlets.canvas), screen: Arc::clone(&outlets.screen) };
+            Pictures { arrivals, canvas: Arc::clone(&outlets.canvas), screen: Arc::clone(&outlets.screen) };
         streams.spawn(accept_streams(connection.clone(), pictures));
         let observed = leg.as_ref().and_then(RelayLeg::observed);
         let paths = Paths::spawn(&connection, endpoint, Side::Viewer, observed);
@@ -116,7 +120,10 @@ impl Live {
             called_at: None,
             messages,
             decoded,
-            frames: 0,
+            acks: Acks::default(),
+            figures: FigureBook::new(Instant::now()),
+            exact_share: 0.0,
+            has_video: false,
             _streams: streams,
         })
     }
@@ -137,15 +144,26 @@ impl Live {
     ) -> Over {
         let mut figures = interval(FIGURES_EVERY);
         figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let wish = viewer.status.wish;
+        if wish != ViewWish::default()
+            && let Some(over) = self.say(&ViewerMessage::View(wish)).await
+        {
+            return over;
+        }
         let over = loop {
             if let Err(lost) = self.send_input().await {
                 break Over::Lost(lost);
             }
-            let wakeup = self.input.next_wakeup();
+            if let Some(ack) = self.acks.take(Instant::now())
+                && let Some(over) = self.say(&ack).await
+            {
+                break over;
+            }
+            let wakeup = self.input.next_wakeup().into_iter().chain(self.acks.due()).min();
             let over = tokio::select! {
                 biased;
                 lost = self.connection.closed() => Some(Over::Lost(lost)),
-                command = commands.recv() => self.on_command(command).await,
+                command = commands.recv() => self.on_command(command, viewer).await,
                 () = until(wakeup) => None,
                 decoded = self.decoded.recv() => self.on_decoded(decoded, viewer).await,
                 message = self.messages.recv() => match message {
@@ -199,7 +217,7 @@ impl Live {
         }
     }
 
-    async fn on_command(&mut self, command: Option<ViewerCommand>) -> Option<Over> {
+    async fn on_command(&mut self, command: Option<ViewerCommand>, viewer: &mut Viewer) -> Option<Over> {
         match command {
             Some(ViewerCommand::Move(to)) => {
                 self.canvas.lock().cursor.moved_to = None;
@@ -211,9 +229,12 @@ impl Live {
                 return self.say(&ViewerMessage::Watching(watching)).await;
             }
             Some(ViewerCommand::View(wish)) => {
+                viewer.status.wish = wish;
+                viewer.publish();
                 return self.say(&ViewerMessage::View(wish)).await;
             }
-            Some(ViewerCommand::Record(_)) => {}
+            Some(ViewerCommand::Record(true)) => viewer.start_recording(&RecordTo::NewFile),
+            Some(ViewerCommand::Record(false)) => viewer.stop_recording(),
             Some(ViewerCommand::Leave) | None => {
                 self.input.release_all();
                 self.send_input().await.ok();
@@ -238,8 +259,10 @@ impl Live {
 
     async fn on_decoded(&mut self, decoded: Option<Decoded>, viewer: &mut Viewer) -> Option<Over> {
         match decoded {
-            Some(Decoded::Done(number)) => {
-                self.frames += 1;
+            Some(Decoded::Done { number, sample, exact_share, has_video }) => {
+                self.figures.note(sample);
+                (self.exact_share, self.has_video) = (exact_share, has_video);
+                self.acks.note(number, sample.bytes, Instant::now());
                 let screen = self.canvas.lock().picture.size();
                 if viewer.status.screen != screen {
                     viewer.status.screen = screen;
@@ -249,9 +272,13 @@ impl Live {
                     tracing::debug!(?screen, "first picture decoded");
                     viewer.tell(ViewerEvent::FirstFrame);
                     viewer.enter(ViewerPhase::Live);
+                    if let Some(to) = viewer.config.record.take() {
+                        viewer.start_recording(&to);
+                    }
                 }
-                self.say(&ViewerMessage::Ack(number)).await
+                None
             }
+            Some(Decoded::NeedsKeyframe) => self.say(&ViewerMessage::Refresh).await,
             Some(Decoded::Failed(error)) => {
                 tracing::error!(%error, "picture not decoded");
                 Some(Over::Undecodable)
@@ -345,21 +372,38 @@ impl Live {
             return Some(Over::Lost(Lost::TimedOut));
         }
         let rtt = Some(Duration::from_millis(facts.rtt.as_millis() as u64)).filter(|_| !facts.rtt.is_zero());
-        let fps = std::mem::take(&mut self.frames);
-        if (viewer.status.rtt, viewer.status.figures.fps) != (rtt, fps) {
-            (viewer.status.rtt, viewer.status.figures.fps) = (rtt, fps);
+        let figures = Figures {
+            exact_share: if is_reduced(viewer.status.wish) { 0.0 } else { self.exact_share },
+            has_video: self.has_video,
+            ..self.figures.sum_up(facts.rtt, Instant::now())
+        };
+        let is_news = viewer.look_at_recording();
+        if is_news || (viewer.status.rtt, viewer.status.figures) != (rtt, figures) {
+            (viewer.status.rtt, viewer.status.figures) = (rtt, figures);
             viewer.publish();
         }
         None
     }
 }
 
+/// Whether less than the host's pixels was asked for.
+fn is_reduced(wish: ViewWish) -> bool {
+    matches!(wish.quality, Quality::Saver { grey, half } if grey || half)
+}
+
 /// Where the host's streams end.
 #[derive(Clone)]
 struct Pictures {
-    updates: mpsc::Sender<Update>,
+    arrivals: mpsc::Sender<Arrival>,
     canvas: Arc<Canvas>,
     screen: Arc<dyn Screen>,
+}
+
+impl Pictures {
+    /// Hands something to the decode thread; whether that is still there.
+    async fn take(&self, part: Part) -> bool {
+        self.arrivals.send(Arrival { part, at: Instant::now() }).await.is_ok()
+    }
 }
 
 async fn read_messages(mut recv: RecvStream, messages: mpsc::Sender<Result<HostMessage, ControlError>>) {
@@ -384,8 +428,9 @@ async fn accept_streams(connection: Connection, pictures: Pictures) {
             match stream.read_u8().await.map(StreamKind::parse) {
                 Ok(Some(StreamKind::Picture)) => read_picture(stream, pictures).await,
                 Ok(Some(StreamKind::Cursor)) => read_cursor(stream, pictures).await,
+                Ok(Some(StreamKind::Video)) => read_frame(stream, pictures).await,
                 // A newer host may send more than this program knows.
-                Ok(Some(StreamKind::Input | StreamKind::Video) | None) | Err(_) => {}
+                Ok(Some(StreamKind::Input) | None) | Err(_) => {}
             }
         });
     }
@@ -397,7 +442,7 @@ async fn read_picture(mut stream: RecvStream, pictures: Pictures) {
             Ok(header) if header.is_sound() => header,
             // The decoder refuses it with a reason, and the session ends with one.
             Ok(header) => {
-                pictures.updates.send(Update { header, payload: Vec::new() }).await.ok();
+                pictures.take(Part::Update(header, Vec::new())).await;
                 return;
             }
             Err(_) => return,
@@ -406,9 +451,18 @@ async fn read_picture(mut stream: RecvStream, pictures: Pictures) {
         if stream.read_exact(&mut payload).await.is_err() {
             return;
         }
-        if pictures.updates.send(Update { header, payload }).await.is_err() {
+        if !pictures.take(Part::Update(header, payload)).await {
             return;
         }
+    }
+}
+
+/// Reads one video frame; one that is cut short was given up by the host.
+async fn read_frame(mut stream: RecvStream, pictures: Pictures) {
+    let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await else { return };
+    let Ok(header) = decode::<VideoHeader>(&bytes) else { return };
+    if let Ok(payload) = stream.read_to_end(VIDEO_FRAME_BYTES_MAX).await {
+        pictures.take(Part::Frame(header, payload)).await;
     }
 }
 

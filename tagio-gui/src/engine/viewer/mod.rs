@@ -2,8 +2,11 @@
 //!
 //! [`run`] is one task. It goes from step to step: ask for the secret, connect, live, reconnect, end.
 
+mod acks;
+pub mod figures;
 mod live;
 mod reach;
+mod record;
 
 use std::{
     path::PathBuf,
@@ -31,6 +34,7 @@ use super::{
 };
 use crate::{
     config::{KnownPeers, Target},
+    recording::Recorder,
     viewer::{canvas::Canvas, decode::Screen},
 };
 use live::{Live, Over};
@@ -59,10 +63,23 @@ pub struct ViewerConfig {
     pub secret: Option<Secret>,
     /// Whether to look only.
     pub view_only: bool,
+    /// What is asked of the picture at first.
+    pub wish: ViewWish,
+    /// Whether to record from the first picture on.
+    pub record: Option<RecordTo>,
     /// Whether somebody can be asked: for the secret, and whether to try again.
     pub interactive: bool,
     /// Folder of the pinned keys.
     pub data_dir: PathBuf,
+}
+
+/// Where a recording goes that starts with the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordTo {
+    /// To a file named after host and time, as with the button.
+    NewFile,
+    /// To this one.
+    File(PathBuf),
 }
 
 /// What happens, for scripts.
@@ -189,6 +206,8 @@ struct Viewer {
     ending: Option<Ending>,
     /// Calls so far; each has its number.
     calls: CallId,
+    /// Of the picture, while there is one.
+    recorder: Option<Recorder>,
 }
 
 impl Viewer {
@@ -196,15 +215,17 @@ impl Viewer {
         let endpoint = Endpoint::bind(None)?;
         let by_relay = matches!(config.target, Target::Id(_));
         let relay = by_relay.then(|| Relay::spawn(config.relay.config(&config.identity, false)));
+        let status = ViewerStatus { wish: config.wish, ..initial_status() };
         Ok(Self {
             config,
             endpoint,
             relay,
             outlets,
-            status: initial_status(),
+            status,
             registered: false,
             ending: None,
             calls: 0,
+            recorder: None,
         })
     }
 

@@ -1,13 +1,13 @@
 //! What the picture thread is told: merged as it comes in, so that it is never more than one entry a viewer.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{Condvar, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
-use tagio_wire::picture::UpdateNumber;
+use tagio_wire::{picture::UpdateNumber, session::ViewWish};
 
 use super::{Audience, PathNews, stage::Viewer};
 use crate::engine::status::ViewerId;
@@ -19,7 +19,9 @@ const LOCK: &str = "no thread panics while it holds the mailbox";
 pub(super) struct Letters {
     pub(super) joined: Vec<(ViewerId, Audience)>,
     pub(super) left: Vec<ViewerId>,
-    pub(super) acked: BTreeMap<ViewerId, UpdateNumber>,
+    pub(super) acked: BTreeMap<ViewerId, (UpdateNumber, Duration)>,
+    pub(super) refresh: BTreeSet<ViewerId>,
+    pub(super) wishes: BTreeMap<ViewerId, ViewWish>,
     pub(super) watching: BTreeMap<ViewerId, bool>,
     pub(super) paths: BTreeMap<ViewerId, (Duration, PathNews)>,
     /// Something on the screen may have changed.
@@ -34,6 +36,8 @@ impl Letters {
             || !self.joined.is_empty()
             || !self.left.is_empty()
             || !self.acked.is_empty()
+            || !self.wishes.is_empty()
+            || !self.refresh.is_empty()
             || !self.watching.is_empty()
             || !self.paths.is_empty()
     }
@@ -76,9 +80,21 @@ impl Mailbox {
         self.post(|letters| letters.left.push(viewer));
     }
 
-    pub(super) fn acked(&self, viewer: ViewerId, number: UpdateNumber) {
+    pub(super) fn acked(&self, viewer: ViewerId, number: UpdateNumber, held: Duration) {
         self.post(|letters| {
-            letters.acked.insert(viewer, number);
+            letters.acked.insert(viewer, (number, held));
+        });
+    }
+
+    pub(super) fn refresh(&self, viewer: ViewerId) {
+        self.post(|letters| {
+            letters.refresh.insert(viewer);
+        });
+    }
+
+    pub(super) fn wish(&self, viewer: ViewerId, wish: ViewWish) {
+        self.post(|letters| {
+            letters.wishes.insert(viewer, wish);
         });
     }
 

@@ -4,6 +4,7 @@
 //! a viewer acknowledges, or one comes or goes. Damage is fetched only when some viewer can take it, so
 //! that it gathers meanwhile; then each viewer gets what changed since *its* last update.
 
+mod layout;
 mod mailbox;
 mod stage;
 
@@ -11,20 +12,23 @@ use std::{sync::Arc, time::Duration};
 
 use tagio_media::{
     capture::{CaptureError, CaptureSource, Wake},
-    codec::EncodedUpdate,
+    codec::{EncodedFrame, EncodedUpdate},
 };
 use tagio_wire::{
-    Size,
     picture::{CursorUpdate, UpdateNumber},
+    session::ViewWish,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::status::ViewerId;
+pub use layout::ScreenLayout;
 use mailbox::{Mail, Mailbox};
 use stage::Stage;
 
 /// Updates that wait for a viewer's stream. The pacer allows fewer, so this never fills.
 pub const UPDATES_QUEUE: usize = 40;
+/// Video frames that wait for a stream. The pacer allows fewer, so this never fills.
+pub const FRAMES_QUEUE: usize = 64;
 /// Cursor changes that wait for a viewer's stream; when full, the oldest positions are worth nothing.
 pub const CURSORS_QUEUE: usize = 64;
 /// How often a screen that went away is looked for again.
@@ -38,6 +42,8 @@ pub type OpenScreen = Box<dyn Fn(Wake) -> Result<Box<dyn CaptureSource>, Capture
 pub struct Audience {
     /// Updates, in order.
     pub updates: mpsc::Sender<EncodedUpdate>,
+    /// Video frames, in order.
+    pub frames: mpsc::Sender<EncodedFrame>,
     /// Changes of the cursor, in order.
     pub cursors: mpsc::Sender<CursorUpdate>,
     /// Round trip to the viewer, as QUIC has measured it.
@@ -59,7 +65,7 @@ pub enum ScreenState {
     /// It is being opened.
     Opening,
     /// It can be shown.
-    Ready(Size),
+    Ready(ScreenLayout),
     /// It cannot; a sentence says why.
     Unavailable(String),
 }
@@ -109,9 +115,19 @@ impl Picture {
         self.mailbox.leave(viewer);
     }
 
-    /// A viewer has decoded everything up to `number`.
-    pub fn acked(&self, viewer: ViewerId, number: UpdateNumber) {
-        self.mailbox.acked(viewer, number);
+    /// A viewer has decoded everything up to `number`, and held the word of it back for `held`.
+    pub fn acked(&self, viewer: ViewerId, number: UpdateNumber, held: Duration) {
+        self.mailbox.acked(viewer, number, held);
+    }
+
+    /// A viewer lost a video frame.
+    pub fn refresh(&self, viewer: ViewerId) {
+        self.mailbox.refresh(viewer);
+    }
+
+    /// What a viewer wants of the picture from now on.
+    pub fn wish(&self, viewer: ViewerId, wish: ViewWish) {
+        self.mailbox.wish(viewer, wish);
     }
 
     /// Whether a viewer wants to see anything now.
@@ -134,7 +150,7 @@ fn run(mailbox: &Arc<Mailbox>, open: &OpenScreen, screen: &watch::Sender<ScreenS
         let problem = match open(wake) {
             Ok(source) => {
                 tracing::info!(source = source.name(), size = ?source.size(), "screen opened");
-                screen.send_replace(ScreenState::Ready(source.size()));
+                screen.send_replace(ScreenState::Ready(ScreenLayout::new(source.size(), source.monitors())));
                 let mut stage = Stage::new(source, std::mem::take(&mut *mailbox.parked()));
                 match stage.play(mailbox, screen) {
                     Ok(()) => return,

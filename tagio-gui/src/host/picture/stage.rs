@@ -6,33 +6,39 @@ use std::{
 };
 
 use tagio_media::{
-    Framebuffer, Region,
+    Framebuffer, Look, Region, View,
     capture::{CaptureError, CaptureSource},
-    codec::{
-        VideoEncoder,
-        bands::{BandEncoder, BandOptions},
-    },
+    codec::picture::{Link, PictureEncoder},
 };
 use tagio_session::pacer::Pacer;
 use tagio_wire::{
     Point,
-    picture::{CursorShape, CursorUpdate, UpdateNumber},
+    picture::{CursorShape, CursorUpdate, Timing, UpdateNumber},
+    session::{Quality, ViewWish},
 };
 use tokio::sync::watch;
 
 use super::{
-    Audience, PathNews, ScreenState,
+    Audience, PathNews, ScreenLayout, ScreenState,
     mailbox::{Letters, Mail, Mailbox},
 };
 use crate::engine::status::ViewerId;
 
+/// Most pictures a second of a viewer that saves bytes, if it does not say.
+const SAVER_FPS: u8 = 10;
+
 /// One viewer's view of the screen.
 pub(super) struct Viewer {
     audience: Audience,
-    encoder: Box<dyn VideoEncoder>,
+    encoder: PictureEncoder,
     pacer: Pacer,
     /// What changed since this viewer's last update.
     pending: Region,
+    wish: ViewWish,
+    /// By the wish and the screen's layout.
+    look: Look,
+    /// When the next update may be sent by the wish.
+    not_before: Instant,
     watching: bool,
     number: UpdateNumber,
 }
@@ -44,24 +50,50 @@ impl std::fmt::Debug for Viewer {
 }
 
 impl Viewer {
-    fn new(audience: Audience, now: Instant) -> Self {
+    fn new(audience: Audience, layout: &ScreenLayout, now: Instant) -> Self {
+        let wish = ViewWish::default();
         Self {
             pacer: Pacer::new(audience.rtt, now),
             audience,
-            encoder: Box::new(BandEncoder::new(BandOptions::default())),
-            pending: Region::new(),
+            encoder: PictureEncoder::new(),
+            pending: Region::whole(layout.size),
+            wish,
+            look: layout.look(&wish),
+            not_before: now,
             watching: true,
             number: 0,
         }
     }
 
     /// Whether something is known to have changed for it.
-    fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || self.encoder.is_behind()
+    fn has_pending(&self, now: Instant) -> bool {
+        let has_stopped = || self.encoder.next_deadline().is_some_and(|at| at <= now);
+        !self.pending.is_empty() || self.encoder.is_behind() || has_stopped()
     }
 
     fn wants(&self, now: Instant) -> bool {
-        self.watching && self.pacer.may_send(now)
+        self.watching && now >= self.not_before && self.pacer.may_send(now)
+    }
+
+    /// When it may want something without any word from it; `None` if only a word can do that.
+    fn next_wakeup(&self, now: Instant) -> Option<Instant> {
+        if self.pacer.may_send(now) { Some(self.not_before.max(now)) } else { self.pacer.next_wakeup(now) }
+    }
+
+    /// Looks at the screen in another way, if the wish or the layout has changed.
+    fn look_again(&mut self, layout: &ScreenLayout) {
+        let look = layout.look(&self.wish);
+        if look != self.look {
+            self.look = look;
+            self.pending = Region::whole(layout.size);
+        }
+    }
+
+    /// Least time between two updates.
+    fn spacing(&self) -> Duration {
+        let is_saver = matches!(self.wish.quality, Quality::Saver { .. });
+        let fps_max = self.wish.fps_max.or_else(|| is_saver.then_some(SAVER_FPS));
+        fps_max.map_or(Duration::ZERO, |fps| Duration::from_secs(1) / u32::from(fps.max(1)))
     }
 }
 
@@ -69,6 +101,9 @@ impl Viewer {
 pub(super) struct Stage {
     source: Box<dyn CaptureSource>,
     frame: Framebuffer,
+    layout: ScreenLayout,
+    /// Zero of the clock that viewers are told.
+    began: Instant,
     cursor: CursorNow,
     viewers: BTreeMap<ViewerId, Viewer>,
     /// Something on the screen may have changed since it was read last.
@@ -85,7 +120,18 @@ struct CursorNow {
 impl Stage {
     pub(super) fn new(source: Box<dyn CaptureSource>, viewers: BTreeMap<ViewerId, Viewer>) -> Self {
         let frame = Framebuffer::new(source.size());
-        Self { source, frame, cursor: CursorNow::default(), viewers, stale: true }
+        let layout = ScreenLayout::new(source.size(), source.monitors());
+        let mut stage = Self {
+            source,
+            frame,
+            layout,
+            began: Instant::now(),
+            cursor: CursorNow::default(),
+            viewers,
+            stale: true,
+        };
+        stage.look_again();
+        stage
     }
 
     pub(super) fn into_viewers(self) -> BTreeMap<ViewerId, Viewer> {
@@ -114,7 +160,7 @@ impl Stage {
     /// Whether some viewer could take something that it does not have.
     fn has_work(&self, now: Instant) -> bool {
         let news = self.stale || self.source.poll_interval().is_some();
-        self.viewers.values().any(|viewer| viewer.wants(now) && (news || viewer.has_pending()))
+        self.viewers.values().any(|viewer| viewer.wants(now) && (news || viewer.has_pending(now)))
     }
 
     /// How long to sleep at most: until a link is free again for what is pending; and a source that cannot
@@ -123,8 +169,14 @@ impl Stage {
         let now = Instant::now();
         let looking = || self.viewers.values().filter(|viewer| viewer.watching);
         let asked = self.source.poll_interval().filter(|_| looking().next().is_some());
-        let wakeups = looking().filter(|viewer| self.stale || viewer.has_pending());
-        let free = wakeups.filter_map(|viewer| viewer.pacer.next_wakeup(now)).min();
+        let free = looking().filter_map(|viewer| {
+            if self.stale || viewer.has_pending(now) {
+                viewer.next_wakeup(now)
+            } else {
+                viewer.encoder.next_deadline()
+            }
+        });
+        let free = free.min();
         let free = free.map(|at| at.saturating_duration_since(now));
         asked.into_iter().chain(free).min()
     }
@@ -132,14 +184,27 @@ impl Stage {
     fn read(&mut self, letters: Letters, now: Instant) {
         self.stale |= letters.woken;
         for (id, audience) in letters.joined {
-            let mut viewer = Viewer::new(audience, now);
-            viewer.pending = Region::whole(self.source.size());
-            self.cursor.tell(&viewer.audience);
+            let viewer = Viewer::new(audience, &self.layout, now);
+            self.cursor.tell(&viewer);
             self.viewers.insert(id, viewer);
         }
-        for (id, number) in letters.acked {
+        for (id, (number, held)) in letters.acked {
             if let Some(viewer) = self.viewers.get_mut(&id) {
-                viewer.pacer.on_ack(number, now);
+                viewer.pacer.on_ack(number, now.checked_sub(held).unwrap_or(now));
+            }
+        }
+        for id in letters.refresh {
+            if let Some(viewer) = self.viewers.get_mut(&id) {
+                viewer.encoder.refresh();
+            }
+        }
+        for (id, wish) in letters.wishes {
+            if let Some(viewer) = self.viewers.get_mut(&id) {
+                viewer.encoder.set_wish(wish.quality, wish.video);
+                viewer.wish = wish;
+                viewer.not_before = now;
+                viewer.look_again(&self.layout);
+                self.cursor.tell(viewer);
             }
         }
         for (id, watching) in letters.watching {
@@ -163,7 +228,7 @@ impl Stage {
         for update in self.source.cursor()? {
             for viewer in self.viewers.values() {
                 // A full queue means a slow link; the next change tells all there is to know again.
-                viewer.audience.cursors.try_send(update.clone()).ok();
+                viewer.audience.cursors.try_send(seen_by(viewer, update.clone())).ok();
             }
             self.cursor.note(update);
         }
@@ -171,44 +236,80 @@ impl Stage {
     }
 
     fn update_picture(&mut self, screen: &watch::Sender<ScreenState>) -> Result<(), CaptureError> {
-        let before = self.frame.size();
+        let began = Instant::now();
         self.stale = false;
         let damage = self.source.update(&mut self.frame)?;
-        let size = self.frame.size();
-        if before != size {
-            screen.send_replace(ScreenState::Ready(size));
+        let layout = ScreenLayout::new(self.frame.size(), self.source.monitors());
+        if layout != self.layout {
+            self.layout = layout.clone();
+            self.look_again();
+            screen.send_replace(ScreenState::Ready(layout));
         }
+        let timing = Timing { capture: tenths(began.elapsed()), ..Timing::default() };
         let mut gone = Vec::new();
         for (id, viewer) in &mut self.viewers {
-            if before != size {
-                viewer.pending = Region::whole(size);
-            }
             viewer.pending.merge(&damage);
-            if viewer.has_pending() && viewer.wants(Instant::now()) && !viewer.send(&self.frame) {
+            let now = Instant::now();
+            let wants = viewer.has_pending(now) && viewer.wants(now);
+            if wants && !viewer.send(&self.frame, timing, self.began) {
                 gone.push(*id);
             }
         }
         gone.iter().for_each(|id| drop(self.viewers.remove(id)));
         Ok(())
     }
+
+    fn look_again(&mut self) {
+        self.viewers.values_mut().for_each(|viewer| viewer.look_again(&self.layout));
+    }
+}
+
+/// A time for [`Timing`].
+fn tenths(time: Duration) -> u16 {
+    u16::try_from(time.as_micros() / 100).unwrap_or(u16::MAX)
+}
+
+/// A cursor's news as the viewer's picture has it.
+fn seen_by(viewer: &Viewer, update: CursorUpdate) -> CursorUpdate {
+    match update {
+        CursorUpdate::Moved(at) => CursorUpdate::Moved(viewer.look.point(at)),
+        other => other,
+    }
 }
 
 impl Viewer {
     /// Encodes and sends what is pending. Returns whether the viewer is still there.
-    fn send(&mut self, frame: &Framebuffer) -> bool {
-        let damage = std::mem::take(&mut self.pending);
-        let number = self.number.wrapping_add(1);
-        let update = match self.encoder.encode(number, frame, &damage) {
-            Ok(Some(update)) => update,
-            Ok(None) => return true,
+    fn send(&mut self, frame: &Framebuffer, timing: Timing, clock: Instant) -> bool {
+        let now = Instant::now();
+        let damage = self.look.damage(&std::mem::take(&mut self.pending));
+        let link = Link { bytes_per_second: self.pacer.bytes_per_second() };
+        let (view, next) = (View::new(frame, self.look), self.number.wrapping_add(1));
+        let encoded = match self.encoder.encode(&view, &damage, link, next, now) {
+            Ok(encoded) => encoded,
             Err(error) => {
                 tracing::error!(%error, "picture not encoded");
                 return false;
             }
         };
-        self.number = number;
-        self.pacer.on_sent(number, update.payload.len(), Instant::now());
+        self.not_before = now + self.spacing();
+        let sent = (clock.elapsed().as_micros() / 100) as u16;
+        let timing = Timing { encode: tenths(now.elapsed()), sent, ..timing };
+        for mut frame in encoded.frames {
+            frame.header.timing = timing;
+            self.note_sent(frame.header.number, frame.payload.len());
+            if self.audience.frames.try_send(frame).is_err() {
+                return false;
+            }
+        }
+        let Some(mut update) = encoded.update else { return true };
+        update.header.timing = timing;
+        self.note_sent(update.header.number, update.payload.len());
         self.audience.updates.try_send(update).is_ok()
+    }
+
+    fn note_sent(&mut self, number: UpdateNumber, bytes: usize) {
+        self.number = number;
+        self.pacer.on_sent(number, bytes, Instant::now());
     }
 }
 
@@ -222,11 +323,11 @@ impl CursorNow {
         }
     }
 
-    fn tell(&self, audience: &Audience) {
+    fn tell(&self, viewer: &Viewer) {
         let shape = self.shape.clone().map_or(CursorUpdate::Hidden, CursorUpdate::Shape);
         let at = self.at.map(CursorUpdate::Moved);
         for update in [Some(shape), at].into_iter().flatten() {
-            audience.cursors.try_send(update).ok();
+            viewer.audience.cursors.try_send(seen_by(viewer, update)).ok();
         }
     }
 }

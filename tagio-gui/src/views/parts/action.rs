@@ -24,10 +24,13 @@ pub(in crate::views) enum ActionKind {
 pub(in crate::views) struct Action<'a> {
     kind: ActionKind,
     text: &'a str,
+    spoken: Option<&'a str>,
+    ink: Option<Color32>,
     icon: Option<icons::Icon>,
     is_text_hidden: bool,
     is_chosen: bool,
     min_width: f32,
+    padding: f32,
     height: f32,
 }
 
@@ -39,10 +42,13 @@ impl<'a> Action<'a> {
         Self {
             kind,
             text,
+            spoken: None,
+            ink: None,
             icon: None,
             is_text_hidden: false,
             is_chosen: false,
             min_width: 0.0,
+            padding: PADDING,
             height: CONTROL_HEIGHT,
         }
     }
@@ -57,6 +63,24 @@ impl<'a> Action<'a> {
         self
     }
 
+    /// What a screen reader says instead of the text.
+    pub(in crate::views) fn spoken(mut self, spoken: &'a str) -> Self {
+        self.spoken = Some(spoken);
+        self
+    }
+
+    /// The icon in the colour of a meaning.
+    pub(in crate::views) fn ink(mut self, ink: Color32) -> Self {
+        self.ink = Some(ink);
+        self
+    }
+
+    /// Only the icon, where there is no room.
+    pub(in crate::views) fn hide_text(mut self, is_hidden: bool) -> Self {
+        self.is_text_hidden = is_hidden;
+        self
+    }
+
     /// Shows that it is the one in force among several.
     pub(in crate::views) fn chosen(mut self, is_chosen: bool) -> Self {
         self.is_chosen = is_chosen;
@@ -65,6 +89,12 @@ impl<'a> Action<'a> {
 
     pub(in crate::views) fn min_width(mut self, width: f32) -> Self {
         self.min_width = width;
+        self
+    }
+
+    /// Left and right of the contents.
+    pub(in crate::views) fn padding(mut self, padding: f32) -> Self {
+        self.padding = padding;
         self
     }
 
@@ -99,10 +129,12 @@ impl Widget for Action<'_> {
         let icon_width = if self.icon.is_some() { ICON_SIDE } else { 0.0 };
         let gap = if self.icon.is_some() && !text.is_empty() { space::S } else { 0.0 };
         let content = icon_width + gap + galley.size().x;
-        let padding = if self.is_text_hidden { (self.height - content) / 2.0 } else { PADDING };
+        let padding = if self.is_text_hidden { (self.height - content) / 2.0 } else { self.padding };
         let size = vec2((content + 2.0 * padding).max(self.min_width), self.height);
         let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-        response.widget_info(|| WidgetInfo::labeled(Role::Button, ui.is_enabled(), self.text));
+        response.widget_info(|| {
+            WidgetInfo::labeled(Role::Button, ui.is_enabled(), self.spoken.unwrap_or(self.text))
+        });
         if ui.is_rect_visible(rect) {
             let is_lit = response.hovered() || response.is_pointer_button_down_on();
             let (face, ink) = self.colors(ui, is_lit);
@@ -123,7 +155,7 @@ impl Widget for Action<'_> {
                     ui.painter(),
                     eframe::egui::Rect::from_center_size(at, vec2(ICON_SIDE, ICON_SIDE)),
                     icon,
-                    ink,
+                    self.ink.unwrap_or(ink),
                 );
             }
             let text_at = pos2(left + icon_width + gap, rect.center().y - galley.size().y / 2.0);

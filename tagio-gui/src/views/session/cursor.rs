@@ -38,7 +38,8 @@ pub(super) fn show_remote_cursor(
             CursorLook::Hidden => ui.ctx().set_cursor_icon(CursorIcon::None),
             CursorLook::Shape(_) => ui.ctx().set_cursor_image(state.cursor.image.clone()),
         }
-    } else if let (CursorLook::Shape(shape), Some(at), false) = (&cursor.look, cursor.moved_to, view.is_bare)
+    } else if let (CursorLook::Shape(shape), Some(at), false) =
+        (&cursor.look, cursor.moved_to, view.is_bare || state.has_window)
     {
         state.cursor.paint(ui, shape, at, placement);
     }

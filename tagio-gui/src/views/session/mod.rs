@@ -1,20 +1,28 @@
 //! A viewer's window: the remote picture, a toolbar that gets out of the way, and a sentence for every wait.
 
 mod cards;
+mod covers;
 mod cursor;
+mod figures;
+mod lamp;
+mod monitors_menu;
 mod overlay;
 mod picture;
+mod picture_menu;
+mod picture_window;
 mod placement;
+mod recording;
 mod toolbar;
 
 use std::time::Instant;
 
-use eframe::egui::{CentralPanel, Frame, Pos2, Rect, Ui};
+use eframe::egui::{CentralPanel, Context, Frame, Order, Popup, Pos2, Rect, Ui};
 use tagio_wire::session::Permission;
 use zeroize::Zeroizing;
 
 pub use cards::SecretForm;
-pub use picture::{CursorLook, CursorState, PicturePainter, PictureSource, PictureTexture, PixelRect};
+pub use picture::{CursorLook, CursorState, PicturePainter, PictureSource, PictureTexture};
+pub use picture_window::{Cover, PicturePointer, PictureView, PictureWindow};
 pub use placement::{Placement, ScaleMode, place};
 pub use toolbar::ToolbarState;
 
@@ -44,6 +52,8 @@ pub struct SessionState {
     pub mode: ScaleMode,
     /// The toolbar.
     pub toolbar: ToolbarState,
+    /// The picture is in a window of its own.
+    has_window: bool,
     texture: PictureTexture,
     cursor: cursor::CursorCache,
     secret: SecretForm,
@@ -53,6 +63,7 @@ impl SessionState {
     /// A window whose picture is painted by `painter`.
     pub fn new(painter: PicturePainter, mode: ScaleMode) -> Self {
         Self {
+            has_window: matches!(painter, PicturePainter::Window(_)),
             painter,
             mode,
             toolbar: ToolbarState::default(),
@@ -110,13 +121,15 @@ fn contents_ui(
     match &view.status.phase {
         ViewerPhase::Live => live_ui(ui, view, state, commands),
         ViewerPhase::Reconnecting { since } => {
-            picture_ui(ui, view, state, false);
+            state.painter.show(None);
+            let placement = placement(ui, view, state);
+            texture_ui(ui, view, state, &placement);
             overlay::veil_ui(ui, area);
             overlay::reconnecting_ui(ui, *since, view.now, commands);
             SessionLayout { keys_are_local: true, ..SessionLayout::default() }
         }
         phase => {
-            state.painter.paints(None);
+            state.painter.show(None);
             state.toolbar = ToolbarState::default();
             match phase {
                 ViewerPhase::NeedsSecret { problem } => {
@@ -141,31 +154,64 @@ fn live_ui(
     state: &mut SessionState,
     commands: &mut Vec<SessionCommand>,
 ) -> SessionLayout {
-    let is_alone = view.is_bare && !state.toolbar.has_keys();
-    let placement = picture_ui(ui, view, state, is_alone);
-    let covered = toolbar::toolbar_ui(ui, view, state, commands);
+    let placement = placement(ui, view, state);
+    let is_drawn_here = !state.has_window;
+    if is_drawn_here {
+        texture_ui(ui, view, state, &placement);
+    }
+    let mut covered = toolbar::toolbar_ui(ui, view, state, commands);
+    if state.toolbar.has_figures && figures::figures_ui(ui, view.status) {
+        state.toolbar.toggle_figures();
+    }
+    covered.extend(areas(ui.ctx()));
     let pointer = ui.ctx().pointer_latest_pos();
     let is_on = |pos: Pos2| placement.rect.contains(pos) && !covered.iter().any(|rect| rect.contains(pos));
     cursor::show_remote_cursor(ui, view, state, &placement, pointer.is_some_and(is_on));
-    let may_control = view.status.permission == Permission::Control;
+    let has_control = view.status.permission == Permission::Control;
+    let picture_view = PictureView {
+        covered: covers::covers(ui, &covered),
+        pointer_is_windows: state.toolbar.has_keys() || Popup::is_any_open(ui.ctx()),
+        has_control,
+        draws_pointer: !view.is_bare,
+        ..placement.view(ui.max_rect(), ui.ctx().pixels_per_point(), state.mode)
+    };
+    state.has_window = state.painter.show(Some(picture_view));
+    if is_drawn_here == state.has_window {
+        // Whoever drew it until now does not any more.
+        ui.ctx().request_repaint();
+    }
     SessionLayout {
-        picture: may_control.then_some(placement),
+        picture: has_control.then_some(placement),
         covered,
-        keys_are_local: state.toolbar.has_keys(),
+        keys_are_local: state.toolbar.has_keys() || Popup::is_any_open(ui.ctx()),
     }
 }
 
-/// Paints the picture, or has it painted where nothing else lies over it.
-fn picture_ui(ui: &mut Ui, view: &SessionView<'_>, state: &mut SessionState, is_alone: bool) -> Placement {
-    let area = ui.max_rect();
+/// Everything that floats over the window: bar, menus, panels, tooltips.
+fn areas(ctx: &Context) -> Vec<Rect> {
+    ctx.memory(|memory| {
+        let layers = memory.areas().visible_layer_ids().into_iter();
+        layers
+            .filter(|layer| layer.order > Order::Background)
+            .filter_map(|layer| memory.area_rect(layer.id))
+            .collect()
+    })
+}
+
+fn placement(ui: &Ui, view: &SessionView<'_>, state: &mut SessionState) -> Placement {
     let pixels_per_point = ui.ctx().pixels_per_point();
-    let pointer = ui.ctx().pointer_latest_pos();
-    let placement = place(area, pixels_per_point, view.status.screen, state.mode, pointer);
-    let is_plain = is_alone && state.mode == ScaleMode::Original;
-    let rect = is_plain.then(|| placement.pixel_rect(area, pixels_per_point));
-    if !state.painter.paints(rect) {
-        state.texture.update(ui.ctx(), view.picture);
-        state.texture.paint(ui, &placement);
-    }
-    placement
+    let windows = ui.ctx().pointer_latest_pos();
+    let pointer = match state.painter.pointer() {
+        // egui may still believe that it is where it saw it last.
+        Some(PicturePointer { at, is_on_it }) if is_on_it || windows.is_none() => {
+            Some(Pos2::new(at.x as f32, at.y as f32) / pixels_per_point)
+        }
+        Some(_) | None => windows,
+    };
+    place(ui.max_rect(), pixels_per_point, view.status.screen, state.mode, pointer)
+}
+
+fn texture_ui(ui: &Ui, view: &SessionView<'_>, state: &mut SessionState, placement: &Placement) {
+    state.texture.update(ui.ctx(), view.picture);
+    state.texture.paint(ui, placement);
 }

@@ -8,7 +8,7 @@ use eframe::egui::{
 use tagio_media::{BYTES_PER_PIXEL, Framebuffer, Region};
 use tagio_wire::{Point, Rect as PictureRect, Size, picture::CursorShape};
 
-use super::Placement;
+use super::{PicturePointer, PictureView, PictureWindow, Placement};
 
 /// Where the window gets the remote picture from. Called on the window's thread; must not block for long.
 pub trait PictureSource: Send + Sync {
@@ -43,39 +43,28 @@ pub enum CursorLook {
 
 /// Who puts the pixels on the screen.
 pub enum PicturePainter {
-    /// The window, with a texture.
+    /// egui, with a texture.
     Texture,
-    /// Somebody else, who covers what the window draws there: while the window is bare, the picture is 1:1
-    /// and nothing lies over it. Is told in every frame where; `None` is nowhere.
-    External(Box<dyn FnMut(Option<PixelRect>)>),
+    /// A window of the picture's own, which covers what egui draws there.
+    Window(Box<dyn PictureWindow>),
 }
 
 impl PicturePainter {
-    /// Tells an external painter where to paint, and whether there is one to do so.
-    pub(super) fn paints(&mut self, rect: Option<PixelRect>) -> bool {
+    /// Tells the picture's window, if there is one, how to show it; false when egui has to draw it.
+    pub(super) fn show(&mut self, view: Option<PictureView>) -> bool {
         match self {
             Self::Texture => false,
-            Self::External(report) => {
-                report(rect);
-                rect.is_some()
-            }
+            Self::Window(window) => window.show(view),
         }
     }
-}
 
-/// A part of the window, in its pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PixelRect {
-    /// Columns from the window's left edge.
-    pub x: i32,
-    /// Rows from its top.
-    pub y: i32,
-    /// Columns.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// The picture's pixel that belongs in the top left corner.
-    pub from: Point,
+    /// Where the pointer was last on the picture's own window.
+    pub(super) fn pointer(&self) -> Option<PicturePointer> {
+        match self {
+            Self::Texture => None,
+            Self::Window(window) => window.pointer(),
+        }
+    }
 }
 
 /// The picture on the graphics card: one texture, or several where one cannot be large enough.

@@ -1,9 +1,9 @@
 //! Where the remote picture lies in the window, and which of its pixels a position means.
 
 use eframe::egui::{Pos2, Rect, Vec2, pos2, vec2};
-use tagio_wire::{Point, Size};
+use tagio_wire::{Point, Rect as PixelRect, Size};
 
-use super::PixelRect;
+use super::PictureView;
 
 /// How large the picture is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,16 +51,24 @@ impl Placement {
         (self.scale - self.scale.round()).abs() < 0.001 && self.scale >= 1.0
     }
 
-    /// The part of `area` that the picture covers, in the window's pixels, and where the picture starts.
-    pub(super) fn pixel_rect(&self, area: Rect, pixels_per_point: f32) -> PixelRect {
-        let px = |points: f32| (points * pixels_per_point).round() as i32;
+    /// The part of `area` that shows the picture, in the window's pixels. Nothing covers it yet.
+    pub(super) fn view(&self, area: Rect, pixels_per_point: f32, mode: ScaleMode) -> PictureView {
+        let px = |points: f32| (points * pixels_per_point).round().max(0.0) as u32;
         let seen = self.rect.intersect(area);
-        PixelRect {
-            x: px(seen.min.x),
-            y: px(seen.min.y),
-            width: px(seen.width()).max(0) as u32,
-            height: px(seen.height()).max(0) as u32,
-            from: Point::new(px(seen.min.x - self.rect.min.x), px(seen.min.y - self.rect.min.y)),
+        let area = PixelRect::new(px(seen.min.x), px(seen.min.y), px(seen.width()), px(seen.height()));
+        let hidden = seen.min - self.rect.min;
+        let (scaled, hidden) = match mode {
+            // All of it is seen.
+            ScaleMode::Fit => (Size::new(area.width, area.height), Vec2::ZERO),
+            ScaleMode::Original => (self.screen, hidden),
+        };
+        PictureView {
+            area,
+            picture: self.screen,
+            scaled,
+            scrolled_x: px(hidden.x),
+            scrolled_y: px(hidden.y),
+            ..PictureView::default()
         }
     }
 }
@@ -82,7 +90,7 @@ pub fn place(
     let follow = pointer.map_or(Vec2::splat(0.0), |pos| (pos - area.min) / area.size());
     // Whole pixels: half a one would blur everything.
     let start = |room: f32, size: f32, follow: f32| match (room - size, mode) {
-        (spare, _) if spare < 0.0 => (spare * edges(follow)).round(),
+        (spare, _) if spare < 0.0 => -scrolled_by(room, size, follow),
         (_, ScaleMode::Original) => 0.0,
         (spare, ScaleMode::Fit) => (spare / 2.0).floor(),
     };
@@ -90,6 +98,12 @@ pub fn place(
     let corner = (area.min.to_vec2() * pixels_per_point).round() + offset;
     let min = pos2(corner.x / pixels_per_point, corner.y / pixels_per_point);
     Placement { rect: Rect::from_min_size(min, size / pixels_per_point), scale, screen }
+}
+
+/// How much of a picture of `size` is hidden before a view of `room`, when the pointer is at `follow` of the
+/// view's length.
+pub(super) fn scrolled_by(room: f32, size: f32, follow: f32) -> f32 {
+    ((size - room).max(0.0) * edges(follow)).round()
 }
 
 /// The pointer reaches the picture's edge a little before it reaches the window's.
@@ -147,7 +161,14 @@ mod tests {
         assert_eq!(small.rect.min, Pos2::ZERO);
         let at_end = place(area(400.0, 500.0), 1.0, SCREEN, ScaleMode::Original, Some(pos2(399.0, 10.0)));
         assert_eq!(at_end.rect.min, pos2(-600.0, 0.0));
-        let seen = at_end.pixel_rect(area(400.0, 500.0), 1.0);
-        assert_eq!((seen.x, seen.width, seen.from), (0, 400, Point::new(600, 0)));
+        let seen = at_end.view(area(400.0, 500.0), 1.0, ScaleMode::Original);
+        assert_eq!((seen.area, seen.scrolled_x), (PixelRect::new(0, 0, 400, 500), 600));
+    }
+
+    #[test]
+    fn a_picture_that_fits_is_seen_whole() {
+        let placement = place(area(703.0, 500.0), 1.0, SCREEN, ScaleMode::Fit, None);
+        let view = placement.view(area(703.0, 500.0), 1.0, ScaleMode::Fit);
+        assert_eq!((view.area, view.scaled), (PixelRect::new(0, 74, 703, 352), Size::new(703, 352)));
     }
 }

@@ -3,7 +3,7 @@
 use tagio_wire::limits::PEER_NAME_BYTES_MAX;
 
 use crate::{
-    config::{RelayAddress, Settings, TargetError, ThemeChoice},
+    config::{QualityChoice, RelayAddress, Settings, TargetError, ThemeChoice, VideoChoice},
     views::words,
 };
 
@@ -16,6 +16,9 @@ pub struct SettingsForm {
     pub name: String,
     pub ask: bool,
     pub control: bool,
+    pub quality: QualityChoice,
+    pub fps_max: Option<u8>,
+    pub video: VideoChoice,
     pub theme: ThemeChoice,
     pub scale_percent: u16,
 }
@@ -29,6 +32,9 @@ impl SettingsForm {
             name: settings.name.clone(),
             ask: settings.ask,
             control: settings.control,
+            quality: settings.quality,
+            fps_max: settings.fps_max,
+            video: settings.video,
             theme: settings.theme,
             scale_percent: settings.scale_percent,
         }
@@ -47,6 +53,9 @@ impl SettingsForm {
             password: saved.password.clone(),
             ask: self.ask,
             control: self.control,
+            quality: self.quality,
+            fps_max: self.fps_max,
+            video: self.video,
             theme: self.theme,
             scale_percent: self.scale_percent,
         })

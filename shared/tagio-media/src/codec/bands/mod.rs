@@ -1,35 +1,63 @@
-//! `Codec::ZstdPrefix`: bands of exact pixels, compressed with what the viewer already has as prefix.
+//! `Codec::ZstdPrefix` and `Codec::Copy`: exact bands, compressed with what the viewer already has as prefix.
 //!
-//! The prefix makes zstd find, for nothing, what stayed, scrolled or moved: those pixels are matches into the
-//! old picture. So there is no motion search and no move command, and a lost viewer needs no state rebuilt.
-//! Both ends must agree on the prefix to the byte; the rule is [`prefix_rect`], applied to the picture as it
-//! was *before the update*. Hence the bands of one update do not depend on each other's order.
+//! The prefix makes zstd find, for nothing, what stayed or moved a little: those pixels are matches into the
+//! old picture. What scrolled or was dragged as a whole is found first, and goes as copies. Both ends must
+//! agree on the prefix to the byte; the rule is [`prefix_rect`], applied to the base as it was *before the
+//! update*. Hence the bands of one update do not depend on each other's order.
 
 mod changes;
 mod decoder;
 mod encoder;
+mod motion;
 mod plane;
+mod queue;
+mod zstd;
 
-use tagio_wire::{Rect, Size};
+use tagio_wire::{
+    Rect, Size,
+    picture::{Band, Codec},
+};
 
-use crate::pixels::RGB_BYTES;
+use crate::{Region, pixels::RGB_BYTES};
 
-pub use decoder::BandDecoder;
+pub use decoder::{BandDecoder, BandError};
 pub use encoder::{BandEncoder, BandOptions};
-
-/// Most bytes of RGB in one band, unless a single row has more. Half of it makes a first picture a tenth
-/// larger; twice of it makes a scroll take half as long again.
-const BAND_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Rows above and below a band that belong to its prefix: a scroll by that much finds its pixels even across
 /// the edge between two bands. More rows would cost every band time to index them.
 const PREFIX_MARGIN_ROWS: u32 = 64;
 
+/// The exact bands of one update. None where the viewer lacks nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bands {
+    /// Where, how and how long. They do not overlap.
+    pub bands: Vec<Band>,
+    /// The bands' payloads, back to back.
+    pub payload: Vec<u8>,
+}
+
+impl Bands {
+    /// Where what is shown is not exact once this update has been applied, from where it was not before: bands
+    /// repair, and copies take along what their source looks like.
+    pub fn inexact_after(&self, before: &Region) -> Region {
+        let mut after = before.clone();
+        self.bands.iter().for_each(|band| after.subtract(band.rect));
+        for band in &self.bands {
+            if let Codec::Copy { x, y } = band.codec {
+                for part in before.within(Rect { x, y, ..band.rect }).rects() {
+                    after.add(Rect { x: part.x - x + band.rect.x, y: part.y - y + band.rect.y, ..*part });
+                }
+            }
+        }
+        after
+    }
+}
+
 /// Pixels of the old picture that are the prefix of a band at `rect`: the band and a margin above and below
-/// it, as far as the screen goes.
-fn prefix_rect(rect: Rect, screen: Size) -> Rect {
+/// it, as far as the picture goes.
+fn prefix_rect(rect: Rect, picture: Size) -> Rect {
     let top = rect.y.saturating_sub(PREFIX_MARGIN_ROWS);
-    let bottom = rect.bottom().saturating_add(PREFIX_MARGIN_ROWS).min(screen.height);
+    let bottom = rect.bottom().saturating_add(PREFIX_MARGIN_ROWS).min(picture.height);
     Rect { y: top, height: bottom - top, ..rect }
 }
 

@@ -3,11 +3,11 @@
 use tagio_wire::{Rect, Size};
 
 use crate::{
-    Framebuffer,
-    pixels::{self, BYTES_PER_PIXEL, RGB_BYTES, Span},
+    View,
+    pixels::{self, RGB_BYTES, Span},
 };
 
-/// Rows of RGB without padding. A quarter smaller than a [`Framebuffer`], has no ignored byte to step around
+/// Rows of RGB without padding. A quarter smaller than a framebuffer, has no ignored byte to step around
 /// when it is compared, and a prefix is a plain copy of its rows.
 #[derive(Default)]
 pub(super) struct RgbPlane {
@@ -23,6 +23,11 @@ impl RgbPlane {
         self.bytes.resize(size.area() as usize * RGB_BYTES, 0);
     }
 
+    /// A black picture of `size`.
+    pub(super) fn black(size: Size) -> Self {
+        Self { size, bytes: vec![0; size.area() as usize * RGB_BYTES] }
+    }
+
     pub(super) fn size(&self) -> Size {
         self.size
     }
@@ -32,14 +37,23 @@ impl RgbPlane {
         Span::new(rect, self.size.width, RGB_BYTES).rows(&self.bytes)
     }
 
+    /// The bytes of a rectangle of a single row. It must fit.
+    pub(super) fn row(&self, row: Rect) -> &[u8] {
+        debug_assert_eq!(row.height, 1);
+        let start = (row.y as usize * self.size.width as usize + row.x as usize) * RGB_BYTES;
+        &self.bytes[start..start + row.width as usize * RGB_BYTES]
+    }
+
     fn rows_mut(&mut self, rect: Rect) -> impl Iterator<Item = &mut [u8]> {
         Span::new(rect, self.size.width, RGB_BYTES).rows_mut(&mut self.bytes)
     }
 
-    /// Takes the pixels of `rect` over from a screen of the same size.
-    pub(super) fn pack(&mut self, screen: &Framebuffer, rect: Rect) {
-        for (to, from) in self.rows_mut(rect).zip(screen.rows(rect)) {
-            pixels::rgb_from_bgrx(to, from);
+    /// Takes the pixels of `rect` over from a view of the same size.
+    pub(super) fn pack(&mut self, view: &View<'_>, rect: Rect) {
+        if let Some(rows) = view.rows(rect) {
+            self.rows_mut(rect).zip(rows).for_each(|(to, from)| pixels::rgb_from_bgrx(to, from));
+        } else {
+            self.rows_mut(rect).zip(rect.y..).for_each(|(to, y)| view.pack_row(rect.x, y, to));
         }
     }
 
@@ -54,21 +68,20 @@ impl RgbPlane {
     pub(super) fn append_rect(&self, rect: Rect, out: &mut Vec<u8>) {
         self.rows(rect).for_each(|row| out.extend_from_slice(row));
     }
-}
 
-/// Writes the rows of `rect` of a framebuffer as RGB to `out`, which has exactly their length.
-pub(super) fn pack_rect(picture: &Framebuffer, rect: Rect, out: &mut [u8]) {
-    let row_bytes = rect.width as usize * RGB_BYTES;
-    for (to, from) in out.chunks_exact_mut(row_bytes.max(1)).zip(picture.rows(rect)) {
-        debug_assert_eq!(to.len() / RGB_BYTES, from.len() / BYTES_PER_PIXEL);
-        pixels::rgb_from_bgrx(to, from);
+    /// Copies the rows of `rect` to `out`, which has exactly their length.
+    pub(super) fn read_rect(&self, rect: Rect, out: &mut [u8]) {
+        let row_bytes = rect.width as usize * RGB_BYTES;
+        out.chunks_exact_mut(row_bytes.max(1))
+            .zip(self.rows(rect))
+            .for_each(|(to, from)| to.copy_from_slice(from));
     }
-}
 
-/// Writes rows of RGB into `rect` of a framebuffer.
-pub(super) fn unpack_rect(picture: &mut Framebuffer, rect: Rect, rgb: &[u8]) {
-    let row_bytes = rect.width as usize * RGB_BYTES;
-    for (to, from) in picture.rows_mut(rect).zip(rgb.chunks_exact(row_bytes.max(1))) {
-        pixels::bgrx_from_rgb(to, from);
+    /// Writes rows into `rect`, back to back in `rgb`.
+    pub(super) fn write_rect(&mut self, rect: Rect, rgb: &[u8]) {
+        let row_bytes = rect.width as usize * RGB_BYTES;
+        self.rows_mut(rect)
+            .zip(rgb.chunks_exact(row_bytes.max(1)))
+            .for_each(|(to, from)| to.copy_from_slice(from));
     }
 }

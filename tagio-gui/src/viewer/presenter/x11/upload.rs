@@ -1,6 +1,6 @@
-//! Copying parts of the picture into a pixmap of the server. Runs on the decode thread.
+//! Bringing pixels into a pixmap of the server. Runs on the painter thread.
 
-use tagio_media::{BYTES_PER_PIXEL, Framebuffer};
+use tagio_media::BYTES_PER_PIXEL;
 use tagio_wire::Rect;
 use x11rb::{
     connection::RequestConnection as _,
@@ -41,22 +41,21 @@ impl Uploader {
         Ok(())
     }
 
-    /// Copies `rects` of the picture, which lie within `view` and do not overlap. The server must have read
-    /// everything that was uploaded before. Returns whether it reads shared memory now, and will say
-    /// `ShmCompletion` when it is done.
+    /// Brings `parts`, which lie within `view` and do not overlap; `make` fills a buffer with the rows of one,
+    /// or cannot. The server must have read everything that was uploaded before. Returns whether it reads
+    /// shared memory now, and will say `ShmCompletion` when it is done.
     pub(super) fn upload(
         &mut self,
         conn: &RustConnection,
         to: (Pixmap, Gcontext),
-        picture: &Framebuffer,
-        rects: &[Rect],
+        parts: &[Rect],
         view: Rect,
+        make: impl FnMut(Rect, &mut [u8]) -> bool,
     ) -> Result<bool, ConnectionError> {
         match &mut self.segment {
-            Some(segment) => upload_shared(conn, segment, to, picture, rects, view)?,
-            None => upload_plain(conn, &mut self.buffer, to, picture, rects, view)?,
+            Some(segment) => upload_shared(conn, segment, to, parts, view, make),
+            None => upload_plain(conn, &mut self.buffer, to, parts, view, make).map(|()| false),
         }
-        Ok(self.segment.is_some())
     }
 }
 
@@ -64,42 +63,48 @@ fn upload_shared(
     conn: &RustConnection,
     segment: &mut Segment,
     (pixmap, gc): (Pixmap, Gcontext),
-    picture: &Framebuffer,
-    rects: &[Rect],
+    parts: &[Rect],
     view: Rect,
-) -> Result<(), ConnectionError> {
+    mut make: impl FnMut(Rect, &mut [u8]) -> bool,
+) -> Result<bool, ConnectionError> {
     let mut used = 0;
-    for (i, rect) in rects.iter().enumerate() {
-        let (at, last) = (used, i + 1 == rects.len());
-        for row in picture.rows(*rect) {
-            segment.bytes_mut()[used..used + row.len()].copy_from_slice(row);
-            used += row.len();
+    let mut made = Vec::with_capacity(parts.len());
+    for part in parts {
+        let bytes = part.area() as usize * BYTES_PER_PIXEL;
+        if make(*part, &mut segment.bytes_mut()[used..used + bytes]) {
+            made.push((part, used));
+            used += bytes;
         }
-        let (width, height) = (rect.width as u16, rect.height as u16);
-        let (x, y) = ((rect.x - view.x) as i16, (rect.y - view.y) as i16);
+    }
+    for (i, (part, at)) in made.iter().enumerate() {
+        let is_last = i + 1 == made.len();
+        let (width, height) = (part.width as u16, part.height as u16);
+        let (x, y) = ((part.x - view.x) as i16, (part.y - view.y) as i16);
         let (format, id) = (ImageFormat::Z_PIXMAP.into(), segment.id());
         conn.shm_put_image(
-            pixmap, gc, width, height, 0, 0, width, height, x, y, DEPTH, format, last, id, at as u32,
+            pixmap, gc, width, height, 0, 0, width, height, x, y, DEPTH, format, is_last, id, *at as u32,
         )?;
     }
-    Ok(())
+    Ok(!made.is_empty())
 }
 
 fn upload_plain(
     conn: &RustConnection,
     buffer: &mut Vec<u8>,
     (pixmap, gc): (Pixmap, Gcontext),
-    picture: &Framebuffer,
-    rects: &[Rect],
+    parts: &[Rect],
     view: Rect,
+    mut make: impl FnMut(Rect, &mut [u8]) -> bool,
 ) -> Result<(), ConnectionError> {
     let room = conn.maximum_request_bytes() - PUT_IMAGE_OVERHEAD;
-    for rect in rects {
-        let rows = (room / (rect.width as usize * BYTES_PER_PIXEL)).max(1) as u32;
-        for y in (rect.y..rect.bottom()).step_by(rows as usize) {
-            let band = Rect::new(rect.x, y, rect.width, rows.min(rect.bottom() - y));
-            buffer.clear();
-            picture.rows(band).for_each(|row| buffer.extend_from_slice(row));
+    for part in parts {
+        let rows = (room / (part.width as usize * BYTES_PER_PIXEL)).max(1) as u32;
+        for y in (part.y..part.bottom()).step_by(rows as usize) {
+            let band = Rect::new(part.x, y, part.width, rows.min(part.bottom() - y));
+            buffer.resize(band.area() as usize * BYTES_PER_PIXEL, 0);
+            if !make(band, buffer) {
+                return Ok(());
+            }
             let (width, height) = (band.width as u16, band.height as u16);
             let (x, y) = ((band.x - view.x) as i16, (band.y - view.y) as i16);
             conn.put_image(ImageFormat::Z_PIXMAP, pixmap, gc, width, height, x, y, 0, DEPTH, buffer)?;

@@ -1,0 +1,16 @@
+//! One viewer's whole picture: exact bands, video where much moves, and what is to be made exact later.
+
+mod decoder;
+mod encoder;
+mod frames;
+mod slot;
+
+pub use decoder::{PictureDecoder, Played};
+pub use encoder::{Encoded, Link, PictureEncoder};
+
+use tagio_wire::picture::UpdateNumber;
+
+/// Whether `a` was counted after `b`; numbers wrap around.
+fn is_newer(a: UpdateNumber, b: UpdateNumber) -> bool {
+    a != b && a.wrapping_sub(b) < UpdateNumber::MAX / 2
+}

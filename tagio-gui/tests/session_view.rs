@@ -1,0 +1,297 @@
+//! What a session's window shows of the picture, and the commands that clicks in it become. No screen is needed.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use eframe::egui::{Key, Rect, Role, Ui, pos2, vec2};
+use egui_kittest::{Harness, kittest::Queryable as _};
+use tagio_gui::{
+    config::ThemeChoice,
+    engine::{
+        status::{Figures, PathKind, Recording, Spread, ViewerCommand, ViewerPhase, ViewerStatus},
+        viewer::initial_status,
+    },
+    theme,
+    views::{
+        session::{
+            CursorState, PicturePainter, PictureSource, ScaleMode, SessionCommand, SessionLayout,
+            SessionState, SessionView, session_ui,
+        },
+        words,
+    },
+};
+use tagio_media::{Framebuffer, Region};
+use tagio_wire::{
+    Rect as ScreenRect, Size,
+    session::{Monitor, Quality, VideoWish, ViewArea, ViewWish},
+};
+
+const WINDOW: Size = Size::new(1100, 700);
+
+struct NoPicture;
+
+impl PictureSource for NoPicture {
+    fn with_picture(&self, _read: &mut dyn FnMut(&Framebuffer, &Region)) {}
+
+    fn cursor(&self) -> CursorState {
+        CursorState::default()
+    }
+}
+
+struct Session {
+    status: ViewerStatus,
+    state: SessionState,
+    layout: SessionLayout,
+    commands: Vec<SessionCommand>,
+    now: Instant,
+}
+
+fn live() -> ViewerStatus {
+    let spread = |p50, p95| Spread { p50: Duration::from_micros(p50), p95: Duration::from_micros(p95) };
+    ViewerStatus {
+        phase: ViewerPhase::Live,
+        path: Some(PathKind::Direct),
+        rtt: Some(Duration::from_millis(4)),
+        screen: WINDOW,
+        host_name: "workshop".to_owned(),
+        figures: Figures {
+            capture: spread(300, 500),
+            encode: spread(1200, 2500),
+            network: spread(4100, 9000),
+            decode: spread(800, 1000),
+            display: spread(600, 900),
+            fps: 30,
+            megabits_per_second: 1.25,
+            exact_share: 1.0,
+            has_video: false,
+        },
+        ..initial_status()
+    }
+}
+
+fn monitors() -> Vec<Monitor> {
+    let monitor = |name: &str, rect, is_primary| Monitor { name: name.to_owned(), rect, is_primary };
+    vec![
+        monitor("Dell U2720Q", ScreenRect::new(0, 0, 1920, 1080), true),
+        monitor("HDMI-1", ScreenRect::new(1920, 100, 1280, 800), false),
+    ]
+}
+
+/// A session's window with the toolbar at hand.
+fn session(status: ViewerStatus) -> Harness<'static, Session> {
+    let draw = |ui: &mut Ui, session: &mut Session| {
+        theme::apply(ui.ctx(), ThemeChoice::Light);
+        ui.reset_style();
+        let view =
+            SessionView { status: &session.status, picture: &NoPicture, now: session.now, is_bare: false };
+        session.layout = session_ui(ui, &view, &mut session.state, &mut session.commands);
+    };
+    let mut state = SessionState::new(PicturePainter::Texture, ScaleMode::Fit);
+    state.toolbar.toggle_keys();
+    let session = Session {
+        status,
+        state,
+        layout: SessionLayout::default(),
+        commands: Vec::new(),
+        now: Instant::now(),
+    };
+    let size = [WINDOW.width as f32, WINDOW.height as f32];
+    let mut harness = Harness::builder().with_size(size).build_ui_state(draw, session);
+    settle(&mut harness);
+    harness
+}
+
+/// Lets the toolbar slide in and menus find their size. It counts seconds, so it never rests.
+fn settle(harness: &mut Harness<'_, Session>) {
+    harness.run_steps(20);
+}
+
+fn click(harness: &mut Harness<'_, Session>, label: &str) {
+    harness.get_by_label(label).click();
+    settle(harness);
+}
+
+/// The wishes that were sent, the oldest first; each is in force from then on, as with an engine.
+fn choose(harness: &mut Harness<'_, Session>, label: &str) -> ViewWish {
+    click(harness, label);
+    let commands = std::mem::take(&mut harness.state_mut().commands);
+    let [SessionCommand::Viewer(ViewerCommand::View(wish))] = commands[..] else {
+        panic!("{label}: {commands:?}");
+    };
+    harness.state_mut().status.wish = wish;
+    settle(harness);
+    wish
+}
+
+#[test]
+fn each_quality_can_be_chosen_and_says_what_it_means() {
+    let mut harness = session(live());
+    click(&mut harness, words::PICTURE);
+    let saver = Quality::Saver { grey: false, half: false };
+    let choices = [
+        (words::SHARP, Quality::Sharp),
+        (words::SMOOTH, Quality::Smooth),
+        (words::SAVER, saver),
+        (words::AUTO, Quality::Auto),
+    ];
+    for ((title, _), quality) in choices {
+        assert_eq!(choose(&mut harness, title), ViewWish { quality, ..ViewWish::default() });
+    }
+}
+
+#[test]
+fn saver_alone_offers_to_leave_out_colour_and_resolution() {
+    let mut harness = session(live());
+    click(&mut harness, words::PICTURE);
+    assert!(harness.query_by_label(words::GREY).is_none());
+    choose(&mut harness, words::SAVER.0);
+    assert_eq!(choose(&mut harness, words::GREY).quality, Quality::Saver { grey: true, half: false });
+    assert_eq!(choose(&mut harness, words::HALF).quality, Quality::Saver { grey: true, half: true });
+    harness.get_by_label(words::REDUCED);
+}
+
+#[test]
+fn rate_and_codec_are_chosen_beside_the_quality() {
+    let mut harness = session(live());
+    click(&mut harness, words::PICTURE);
+    choose(&mut harness, words::SHARP.0);
+    assert_eq!(choose(&mut harness, "15").fps_max, Some(15));
+    let wish = choose(&mut harness, words::VIDEO_JPEG);
+    let expected = ViewWish {
+        quality: Quality::Sharp,
+        fps_max: Some(15),
+        video: VideoWish::Jpeg,
+        ..ViewWish::default()
+    };
+    assert_eq!(wish, expected);
+    assert_eq!(choose(&mut harness, "No limit").fps_max, None);
+}
+
+#[test]
+fn the_menu_of_monitors_lists_what_the_host_has() {
+    let mut harness = session(ViewerStatus { monitors: monitors(), ..live() });
+    click(&mut harness, words::MONITORS);
+    harness.get_by_label("1  Dell U2720Q");
+    assert_eq!(choose(&mut harness, "2  HDMI-1").area, ViewArea::Monitor(1));
+    assert_eq!(choose(&mut harness, words::ALL_MONITORS).area, ViewArea::All);
+}
+
+#[test]
+fn one_monitor_is_no_choice() {
+    let harness = session(ViewerStatus { monitors: monitors()[..1].to_vec(), ..live() });
+    assert!(harness.query_by_label(words::MONITORS).is_none());
+}
+
+#[test]
+fn the_lamp_says_exact_only_when_every_pixel_is() {
+    session(live()).get_by_label(words::EXACT);
+    for (exact_share, has_video, words) in [(0.9999, false, "99 %"), (0.87, true, "87 %")] {
+        let figures = Figures { exact_share, has_video, ..live().figures };
+        let harness = session(ViewerStatus { figures, ..live() });
+        harness.get_by_label(words);
+        assert!(harness.query_by_label(words::EXACT).is_none());
+    }
+}
+
+#[test]
+fn the_figures_are_shown_on_demand_and_cover_only_themselves() {
+    let mut harness = session(live());
+    assert!(harness.query_by_label(words::NETWORK).is_none());
+    click(&mut harness, words::FIGURES);
+    // 0.3 + 1.2 + 4.1 + 0.8 + 0.6, and the slow ones.
+    for figure in ["4.1 ms", "9.0 ms", "7.0 ms", "14 ms", "30 / s", "1.2 Mb/s", "direct  ·  4.0 ms"] {
+        harness.get_by_label(figure);
+    }
+    let covered = &harness.state().layout.covered;
+    let panel = harness.get_by_label(words::NETWORK).rect().center();
+    assert!(covered.iter().any(|rect| rect.contains(panel)));
+    let beside = Rect::from_min_max(pos2(0.0, 100.0), pos2(700.0, 700.0));
+    assert!(!covered.iter().any(|rect| rect.intersects(beside)), "{covered:?}");
+    click(&mut harness, words::FIGURES_CLOSE);
+    assert!(harness.query_by_label(words::NETWORK).is_none());
+}
+
+#[test]
+fn a_menu_over_the_picture_is_not_the_hosts() {
+    let mut harness = session(live());
+    click(&mut harness, words::PICTURE);
+    let choice = harness.get_by_label(words::SAVER.0).rect().center();
+    assert!(harness.state().layout.covered.iter().any(|rect| rect.contains(choice)));
+    assert!(harness.state().layout.keys_are_local);
+}
+
+#[test]
+fn escape_closes_the_menu_first_and_then_gives_the_keys_back() {
+    let mut harness = session(live());
+    click(&mut harness, words::PICTURE);
+    harness.key_press(Key::Escape);
+    settle(&mut harness);
+    assert!(harness.query_by_label(words::SAVER.0).is_none());
+    assert!(harness.state().state.toolbar.has_keys());
+    harness.key_press(Key::Escape);
+    settle(&mut harness);
+    assert!(!harness.state().state.toolbar.has_keys());
+}
+
+#[test]
+fn the_menus_are_reached_by_the_keyboard() {
+    let mut harness = session(live());
+    harness.key_press(Key::Enter);
+    settle(&mut harness);
+    harness.get_by_role_and_label(Role::RadioButton, words::SHARP.0).focus();
+    settle(&mut harness);
+    harness.key_press(Key::Space);
+    settle(&mut harness);
+    let wish = ViewWish { quality: Quality::Sharp, ..ViewWish::default() };
+    let commands = &harness.state().commands[..];
+    assert!(matches!(commands, [SessionCommand::Viewer(ViewerCommand::View(it))] if *it == wish));
+}
+
+#[test]
+fn a_recording_starts_shows_its_time_and_says_where_it_is() {
+    let mut harness = session(live());
+    click(&mut harness, words::RECORD);
+    let started = &harness.state().commands[..];
+    assert!(matches!(started, [SessionCommand::Viewer(ViewerCommand::Record(true))]));
+    let state = harness.state_mut();
+    let recording = Recording { file: PathBuf::from("/tmp/work.mkv"), since: state.now, problem: None };
+    state.status.recording = Some(recording);
+    state.now += Duration::from_secs(65);
+    state.commands.clear();
+    settle(&mut harness);
+    click(&mut harness, words::RECORD_STOP);
+    let stopped = &harness.state().commands[..];
+    assert!(matches!(stopped, [SessionCommand::Viewer(ViewerCommand::Record(false))]));
+    harness.state_mut().status.recording = None;
+    settle(&mut harness);
+    harness.get_by_label("/tmp/work.mkv");
+    click(&mut harness, words::DISMISS);
+    assert!(harness.query_by_label("/tmp/work.mkv").is_none());
+}
+
+#[test]
+fn a_recording_that_failed_says_why() {
+    let recording = Recording {
+        file: PathBuf::from("/tmp/work.mkv"),
+        since: Instant::now(),
+        problem: Some("The disk is full.".to_owned()),
+    };
+    let mut harness = session(ViewerStatus { recording: Some(recording), ..live() });
+    harness.get_by_label("The disk is full. What came before is in /tmp/work.mkv.");
+    click(&mut harness, words::RECORD);
+    assert!(matches!(harness.state().commands[..], [SessionCommand::Viewer(ViewerCommand::Record(true))]));
+}
+
+#[test]
+fn everything_fits_a_narrow_window() {
+    let mut harness = session(ViewerStatus { monitors: monitors(), ..live() });
+    harness.set_size(vec2(640.0, 480.0));
+    settle(&mut harness);
+    let window = Rect::from_min_size(pos2(0.0, 0.0), vec2(640.0, 480.0));
+    for label in [words::PICTURE, words::MONITORS, words::RECORD, words::FIGURES, words::DISCONNECT] {
+        let rect = harness.get_by_label(label).rect();
+        assert!(window.contains_rect(rect), "{label}: {rect:?}");
+    }
+}
