@@ -1,7 +1,7 @@
 //! Where monitors stand on a desktop, in the system's own coordinates, and in those of the picture. Pure.
 
 #[cfg(any(windows, test))]
-use tagio_wire::limits::SCREEN_SIDE_MAX;
+use tagio_wire::limits::{SCREEN_AREA_MAX, SCREEN_SIDE_MAX};
 use tagio_wire::{
     Point, Rect, Size,
     limits::{MONITORS_MAX, PEER_NAME_BYTES_MAX},
@@ -28,12 +28,12 @@ impl Area {
         Some(Rect::new(x, y, width, height))
     }
 
-    /// No larger than a screen may be.
+    /// No larger than a screen may be; what is cut off is on the right and at the bottom.
     #[cfg(any(windows, test))]
     pub(super) fn cut(self) -> Self {
-        let Size { width, height } = self.size;
-        let size = Size::new(width.min(SCREEN_SIDE_MAX), height.min(SCREEN_SIDE_MAX));
-        Self { size, ..self }
+        let width = self.size.width.min(SCREEN_SIDE_MAX);
+        let rows_max = (SCREEN_AREA_MAX / u64::from(width.max(1))).min(SCREEN_SIDE_MAX.into()) as u32;
+        Self { size: Size::new(width, self.size.height.min(rows_max)), ..self }
     }
 }
 
@@ -131,6 +131,11 @@ mod tests {
     #[test]
     fn a_screen_is_no_larger_than_one_may_be() {
         assert_eq!(Area::new(-5, 0, 1 << 20, 3).cut(), Area::new(-5, 0, SCREEN_SIDE_MAX, 3));
+        assert_eq!(Area::new(0, -5, 3, 1 << 20).cut(), Area::new(0, -5, 3, SCREEN_SIDE_MAX));
+        let cut = Area::new(0, 0, 16_384, 1 << 20).cut().size;
+        assert_eq!(cut.width, 16_384);
+        assert!(cut.area() <= SCREEN_AREA_MAX && cut.area() + 16_384 > SCREEN_AREA_MAX);
+        assert_eq!(Area::new(0, 0, 0, 600).cut(), Area::new(0, 0, 0, 600));
     }
 
     #[test]

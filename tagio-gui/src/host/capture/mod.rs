@@ -1,11 +1,10 @@
 //! Reading the host's screen: which backend this system gets. Everything here runs on the picture thread,
 //! except where a backend says that it has a thread of its own.
 
-#[cfg(windows)]
-pub(super) use windows::virtual_screen;
-
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
+#[cfg(any(windows, test))]
+mod changed;
 #[cfg(any(windows, target_os = "linux"))]
 mod desktop;
 #[cfg(any(windows, test))]
@@ -18,6 +17,9 @@ mod tiles;
 mod windows;
 #[cfg(target_os = "linux")]
 pub mod x11;
+
+#[cfg(windows)]
+pub(super) use windows::virtual_screen;
 
 /// Chooses a backend where more than one is built in; the only value is `scrap`.
 #[cfg(feature = "scrap-capture")]

@@ -12,8 +12,8 @@ use super::{InjectError, Keyboard, keys, wheel::Wheel};
 
 /// Injects input. Keys that are still down when it is dropped are released.
 ///
-/// `enigo` does the pointer (but on Windows), the wheel and the keys that are not text. Characters go through [`Keyboard`]:
-/// where `enigo` types them well that is `enigo` again, on X11 it is our own.
+/// `enigo` does the pointer (but on Windows), the wheel and the keys that are not text. Characters go through
+/// [`Keyboard`]: where `enigo` types them well that is `enigo` again, on X11 it is our own.
 pub struct Injector {
     enigo: Enigo,
     keyboard: Keyboard,

@@ -31,8 +31,8 @@ pub(super) struct CursorReader {
 }
 
 impl CursorReader {
-    /// What changed: shape, then position in a picture whose corner is at `origin`. Nothing while Windows shows its
-    /// secure desktop.
+    /// What changed: shape, then position in a picture whose corner is at `origin`. Nothing while Windows shows
+    /// its secure desktop.
     pub(super) fn read(&mut self, origin: Point) -> Vec<CursorUpdate> {
         let mut info = CURSORINFO { cbSize: mem::size_of::<CURSORINFO>() as u32, ..Default::default() };
         // SAFETY: the structure says its size and lives through the call.

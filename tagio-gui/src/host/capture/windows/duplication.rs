@@ -27,7 +27,10 @@ use windows::{
 };
 
 use super::{
-    super::rotation::Turned,
+    super::{
+        changed::{Edges, damage},
+        rotation::Turned,
+    },
     mapped::{Mapped, create_staging},
 };
 
@@ -91,6 +94,11 @@ impl Duplication {
             .ok_or_else(|| DuplicationError::Unfit("Direct3D gives no texture".to_owned()))?;
         let context = context.clone();
         Ok(Self { duplication, context, staging, is_filled: false, is_awaited: false, turned })
+    }
+
+    /// Where the display is in a frame.
+    pub(super) fn place(&self) -> Rect {
+        self.turned.place
     }
 
     /// Whether the display has ever shown anything.
@@ -211,16 +219,8 @@ impl Acquired<'_> {
         if !self.has_pixels() {
             return Ok(Region::new());
         }
-        let mut region = Region::new();
-        for moved in self.move_rects()? {
-            region.add(rect_from_win(moved.DestinationRect));
-        }
-        for rect in self.dirty_rects()? {
-            region.add(rect_from_win(rect));
-        }
-        region.clip(size);
-        // Drivers of virtual screens exist that know only that something changed.
-        Ok(if region.is_empty() { Region::whole(size) } else { region })
+        let moved = self.move_rects()?.into_iter().map(|moved| moved.DestinationRect);
+        Ok(damage(moved.chain(self.dirty_rects()?).map(edges_from_win), size))
     }
 
     fn dirty_rects(&self) -> Result<Vec<RECT>, DuplicationError> {
@@ -261,8 +261,7 @@ impl Drop for Release<'_> {
     }
 }
 
-fn rect_from_win(rect: RECT) -> Rect {
-    let [left, top, right, bottom] =
-        [rect.left, rect.top, rect.right, rect.bottom].map(|side| u32::try_from(side).unwrap_or(0));
-    Rect::new(left, top, right.saturating_sub(left), bottom.saturating_sub(top))
+fn edges_from_win(rect: RECT) -> Edges {
+    let RECT { left, top, right, bottom } = rect;
+    Edges { left, top, right, bottom }
 }

@@ -33,10 +33,18 @@ pub(super) struct DxgiReader {
     tried: Instant,
 }
 
+/// Begins, and has a first picture of the whole desktop. Unlike a [`DxgiReader::update`] it is not patient.
+pub(super) fn open_with_picture(desktop: &Desktop) -> Result<(DxgiReader, Framebuffer), DuplicationError> {
+    let mut reader = DxgiReader::open(desktop)?;
+    let mut picture = Framebuffer::default();
+    reader.try_update(&mut picture, desktop)?;
+    Ok((reader, picture))
+}
+
 impl DxgiReader {
     /// Begins. Fails where the driver does not allow it.
     pub(super) fn open(desktop: &Desktop) -> Result<Self, DuplicationError> {
-        let duplications = outputs::duplicate_all(desktop.screen)?;
+        let duplications = outputs::duplicate_all(desktop)?;
         let tried = Instant::now();
         Ok(Self { duplications, desktop: desktop.clone(), needs_whole: true, failures: 0, tried })
     }
@@ -60,16 +68,12 @@ impl DxgiReader {
     }
 
     fn try_update(&mut self, frame: &mut Framebuffer, desktop: &Desktop) -> Result<Region, DuplicationError> {
-        let is_lost = self.duplications.is_empty() && self.tried.elapsed() >= RETRY_INTERVAL;
-        if is_lost || *desktop != self.desktop {
-            self.tried = Instant::now();
-            self.needs_whole = true;
-            // Before the new ones: a display can be duplicated by few.
-            self.duplications.clear();
-            self.duplications = outputs::duplicate_all(desktop.screen)?;
-            self.desktop.clone_from(desktop);
-        }
-        if self.duplications.is_empty() {
+        let is_running = !self.duplications.is_empty();
+        let is_due =
+            if is_running { *desktop != self.desktop } else { self.tried.elapsed() >= RETRY_INTERVAL };
+        if is_due {
+            self.begin_anew(desktop)?;
+        } else if !is_running {
             return Ok(Region::new());
         }
         let size = self.desktop.screen.size;
@@ -79,10 +83,22 @@ impl DxgiReader {
             // What no display shows stays black.
             frame.bytes_mut().fill(0);
         }
+        // Until every display gave its part, the frame has more changes than will have been told.
+        self.needs_whole = true;
         let region = self.update_displays(frame, whole)?;
         self.needs_whole = false;
         self.failures = 0;
         Ok(if whole { Region::whole(size) } else { region })
+    }
+
+    fn begin_anew(&mut self, desktop: &Desktop) -> Result<(), DuplicationError> {
+        self.tried = Instant::now();
+        self.needs_whole = true;
+        // Before the new ones: only a few can duplicate a display at a time.
+        self.duplications.clear();
+        self.duplications = outputs::duplicate_all(desktop)?;
+        self.desktop.clone_from(desktop);
+        Ok(())
     }
 
     /// What changed on any display. One that is asleep shows nothing, for as long as another shows something.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tagio_media::{Framebuffer, Region, capture::CaptureError};
-use tagio_wire::Size;
+use tagio_wire::{Point, Size};
 
 use super::{super::tiles, displays::Desktop, surface::Surface};
 
@@ -44,15 +44,15 @@ impl GdiReader {
         frame: &mut Framebuffer,
         desktop: &Desktop,
     ) -> Result<Region, CaptureError> {
-        self.desktop.clone_from(desktop);
         let size = desktop.screen.size;
         if size != self.surface.size() {
             self.surface = new_surface(size)?;
             self.needs_whole = true;
         }
-        if !self.look() {
+        if !self.look(desktop.screen.origin) {
             return Ok(Region::new());
         }
+        self.desktop.clone_from(desktop);
         let whole = self.needs_whole || frame.size() != size;
         frame.resize(size);
         let changed = tiles::adopt(frame, self.surface.bytes());
@@ -60,9 +60,9 @@ impl GdiReader {
         Ok(if whole { Region::whole(size) } else { changed })
     }
 
-    /// Whether the surface shows the screen of now.
-    fn look(&mut self) -> bool {
-        let looked = self.surface.copy_screen(self.desktop.screen.origin);
+    /// Takes the picture of the screen from `origin` on. Whether Windows allowed it.
+    fn look(&mut self, origin: Point) -> bool {
+        let looked = self.surface.copy_screen(origin);
         match (&looked, self.is_locked) {
             (Err(error), false) => tracing::info!("Windows does not let us look for now: {error}"),
             (Ok(()), true) => tracing::info!("Windows lets us look again"),
