@@ -15,6 +15,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if env::var("CARGO_CFG_TARGET_OS")? != "windows" {
         return Ok(());
     }
+    if env::var("CARGO_CFG_TARGET_ENV")? == "gnu" {
+        // For the C++ in dependencies (see .cargo/config.toml). By its full name, mingw's own linker finds the
+        // static one wherever this version keeps it. Once: from `cc` it would come once per library of openh264,
+        // and rustc refuses to hear a name with a modifier twice.
+        println!("cargo::rustc-link-lib=dylib:+verbatim=libstdc++.a");
+    }
     let mut resource = winresource::WindowsResource::new();
     resource
         .set_language(LANGUAGE)

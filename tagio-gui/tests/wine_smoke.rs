@@ -17,15 +17,19 @@ use tagio_testkit::{
     Canvas, Lab, Program,
     binaries::{self, workspace},
     lab::{Host, LIMIT, PASSWORD, Relay},
-    picture::assert_same,
+    picture::{Area, assert_same},
     skipped, wait_until,
 };
+use x11rb::{connection::Connection as _, protocol::xproto::ConnectionExt as _};
 
 /// What `tagio-gui.exe` may take to begin: Wine starts services of its own first.
 const WINE_LIMIT: Duration = Duration::from_secs(90);
 
 /// Making a prefix, once per checkout.
 const PREFIX_LIMIT: Duration = Duration::from_secs(300);
+
+/// Where Wine keeps how it speaks with the X server.
+const X11_SETTINGS: &str = r"HKCU\Software\Wine\X11 Driver";
 
 /// One prefix has one desktop, on one display.
 static PREFIX: Mutex<()> = Mutex::new(());
@@ -62,6 +66,31 @@ impl Wine {
         command.env("DISPLAY", display).env("LIBGL_ALWAYS_SOFTWARE", "1").env_remove("TAGIO_RELAY");
         command
     }
+}
+
+/// While it lives, Wine takes the monitors of RANDR, which a test can make, for displays, instead of its outputs.
+struct MonitorsAsDisplays {
+    display: String,
+}
+
+impl MonitorsAsDisplays {
+    fn set(display: &str) -> Self {
+        registry(display, &["add", X11_SETTINGS, "/v", "UseXRandR", "/d", "N", "/f"]);
+        // It is read when a desktop begins.
+        stop();
+        Self { display: display.to_owned() }
+    }
+}
+
+impl Drop for MonitorsAsDisplays {
+    fn drop(&mut self) {
+        registry(&self.display, &["delete", X11_SETTINGS, "/v", "UseXRandR", "/f"]);
+    }
+}
+
+fn registry(display: &str, args: &[&str]) {
+    let changed = script(&["run", "reg"]).args(args).env("DISPLAY", display).output();
+    assert!(changed.is_ok_and(|output| output.status.success()), "Wine's registry refused {args:?}");
 }
 
 impl Drop for Wine {
@@ -139,6 +168,39 @@ fn a_host_on_windows_shares_the_exact_pixels() {
         let seen = lab.screenshot(Some(&relay), &id, PASSWORD).expect("a screenshot");
         assert_same(&seen, canvas.picture());
     }
+}
+
+#[test]
+fn displays_are_one_canvas_wherever_the_primary_one_stands() {
+    let (Some(lab), Some(wine)) = (Lab::new(), Wine::new()) else { return };
+    let canvas = Canvas::cover(lab.host_display.screen(), 24);
+    let (width, height) = (canvas.picture().width / 2, canvas.picture().height);
+    let [left, right] = [0, width].map(|x| Area { x, y: 0, width, height });
+    // The first one is the primary: Windows counts from its corner, so the other one's is negative.
+    lab.host_display.screen().divide(&[right, left]);
+    let _displays = MonitorsAsDisplays::set(lab.host_display.name());
+    let relay = lab.relay();
+    let flag = relay.flag();
+    let server = ["server", "--password", PASSWORD, "--relay", &flag];
+    let host = Host::start(&mut wine.gui(&lab, lab.host_display.name(), &server));
+    let id = host.program.word("id", WINE_LIMIT);
+    let viewer = lab.viewer(Some(&relay), &id, &["--fullscreen"]);
+    viewer.word("first-frame", WINE_LIMIT);
+    let screen = lab.viewer_display.screen();
+    screen.focus("TagIO", LIMIT);
+    screen.wait_for_picture(canvas.picture(), LIMIT);
+    for at in [(7, 5), (639, 400), (640, 400), (1270, 790), (321, 123)] {
+        screen.move_pointer(at.0, at.1);
+        wait_until("the host's pointer at the same pixel", LIMIT, || pointer(lab.host_display.name()) == at);
+    }
+}
+
+/// Where the pointer of a display is.
+fn pointer(display: &str) -> (i16, i16) {
+    let (connection, number) = x11rb::connect(Some(display)).expect("a living display");
+    let root = connection.setup().roots[number].root;
+    let pointer = connection.query_pointer(root).expect("a living display").reply().expect("a pointer");
+    (pointer.root_x, pointer.root_y)
 }
 
 fn relay_with_metrics(lab: &Lab, metrics: SocketAddr) -> Command {

@@ -1,5 +1,7 @@
 //! Where monitors stand on a desktop, in the system's own coordinates, and in those of the picture. Pure.
 
+#[cfg(any(windows, test))]
+use tagio_wire::limits::{SCREEN_AREA_MAX, SCREEN_SIDE_MAX};
 use tagio_wire::{
     Point, Rect, Size,
     limits::{MONITORS_MAX, PEER_NAME_BYTES_MAX},
@@ -8,10 +10,10 @@ use tagio_wire::{
 
 /// A rectangle in the system's coordinates: what lies left of or above the primary monitor is negative there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Area {
+pub(in crate::host) struct Area {
     /// Its top left pixel.
-    pub(super) origin: Point,
-    pub(super) size: Size,
+    pub(in crate::host) origin: Point,
+    pub(in crate::host) size: Size,
 }
 
 impl Area {
@@ -24,6 +26,23 @@ impl Area {
         let (x, width) = overlap(self.origin.x, self.size.width, screen.origin.x, screen.size.width)?;
         let (y, height) = overlap(self.origin.y, self.size.height, screen.origin.y, screen.size.height)?;
         Some(Rect::new(x, y, width, height))
+    }
+
+    /// No larger than a screen may be; what is cut off is on the right and at the bottom.
+    #[cfg(any(windows, test))]
+    pub(super) fn cut(self) -> Self {
+        let width = self.size.width.min(SCREEN_SIDE_MAX);
+        let rows_max = (SCREEN_AREA_MAX / u64::from(width.max(1))).min(SCREEN_SIDE_MAX.into()) as u32;
+        Self { size: Size::new(width, self.size.height.min(rows_max)), ..self }
+    }
+}
+
+/// What Windows calls a display, for people: `\\.\DISPLAY2` is its own name for what its settings call 2.
+#[cfg(any(windows, test))]
+pub(super) fn display_name(device: &str) -> String {
+    match device.strip_prefix(r"\\.\DISPLAY") {
+        Some(number) => format!("Display {number}"),
+        None => device.to_owned(),
     }
 }
 
@@ -107,5 +126,21 @@ mod tests {
         assert_eq!(told.len(), MONITORS_MAX);
         assert!(told.iter().all(|monitor| monitor.name.len() <= PEER_NAME_BYTES_MAX));
         assert!(told[0].name.starts_with("až"));
+    }
+
+    #[test]
+    fn a_screen_is_no_larger_than_one_may_be() {
+        assert_eq!(Area::new(-5, 0, 1 << 20, 3).cut(), Area::new(-5, 0, SCREEN_SIDE_MAX, 3));
+        assert_eq!(Area::new(0, -5, 3, 1 << 20).cut(), Area::new(0, -5, 3, SCREEN_SIDE_MAX));
+        let cut = Area::new(0, 0, 16_384, 1 << 20).cut().size;
+        assert_eq!(cut.width, 16_384);
+        assert!(cut.area() <= SCREEN_AREA_MAX && cut.area() + 16_384 > SCREEN_AREA_MAX);
+        assert_eq!(Area::new(0, 0, 0, 600).cut(), Area::new(0, 0, 0, 600));
+    }
+
+    #[test]
+    fn displays_are_called_as_in_the_settings_of_windows() {
+        assert_eq!(display_name(r"\\.\DISPLAY2"), "Display 2");
+        assert_eq!(display_name("WinDisc"), "WinDisc");
     }
 }

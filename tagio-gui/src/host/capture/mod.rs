@@ -3,8 +3,12 @@
 
 use tagio_media::capture::{CaptureError, CaptureSource, Wake};
 
-#[cfg(any(windows, target_os = "linux", feature = "scrap-capture", test))]
+#[cfg(any(windows, test))]
+mod changed;
+#[cfg(any(windows, target_os = "linux"))]
 mod desktop;
+#[cfg(any(windows, test))]
+mod rotation;
 #[cfg(any(target_os = "macos", feature = "scrap-capture"))]
 mod scrap;
 #[cfg(any(windows, target_os = "macos", feature = "scrap-capture", test))]
@@ -13,6 +17,9 @@ mod tiles;
 mod windows;
 #[cfg(target_os = "linux")]
 pub mod x11;
+
+#[cfg(windows)]
+pub(super) use windows::virtual_screen;
 
 /// Chooses a backend where more than one is built in; the only value is `scrap`.
 #[cfg(feature = "scrap-capture")]

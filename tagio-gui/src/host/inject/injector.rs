@@ -1,18 +1,19 @@
 //! Turns an input event into what the system does for a mouse or a keyboard.
 
-use enigo::{Axis, Coordinate, Direction, Enigo, Keyboard as _, Mouse as _, Settings};
+use enigo::{Axis, Direction, Enigo, Keyboard as _, Mouse as _, Settings};
 use tagio_wire::{
     Point,
     input::{Button, InputEvent, Key},
-    limits,
 };
 
+#[cfg(windows)]
+use super::windows_pointer;
 use super::{InjectError, Keyboard, keys, wheel::Wheel};
 
 /// Injects input. Keys that are still down when it is dropped are released.
 ///
-/// `enigo` does the pointer, the wheel and the keys that are not text. Characters go through [`Keyboard`]:
-/// where `enigo` types them well that is `enigo` again, on X11 it is our own.
+/// `enigo` does the pointer (but on Windows), the wheel and the keys that are not text. Characters go through
+/// [`Keyboard`]: where `enigo` types them well that is `enigo` again, on X11 it is our own.
 pub struct Injector {
     enigo: Enigo,
     keyboard: Keyboard,
@@ -63,10 +64,17 @@ impl Injector {
         }
     }
 
+    #[cfg(windows)]
+    #[expect(clippy::unused_self, reason = "other systems need it")]
+    fn point(&mut self, to: Point) -> Result<(), InjectError> {
+        windows_pointer::move_to(to)
+    }
+
+    #[cfg(not(windows))]
     fn point(&mut self, to: Point) -> Result<(), InjectError> {
         // A viewer may send any number; the system moves to the edge, but would refuse what X11 cannot say.
-        let inside = |position: i32| position.clamp(0, limits::SCREEN_SIDE_MAX as i32);
-        self.enigo.move_mouse(inside(to.x), inside(to.y), Coordinate::Abs).map_err(refused)
+        let inside = |position: i32| position.clamp(0, tagio_wire::limits::SCREEN_SIDE_MAX as i32);
+        self.enigo.move_mouse(inside(to.x), inside(to.y), enigo::Coordinate::Abs).map_err(refused)
     }
 
     fn scroll(&mut self, notches: i32, axis: Axis) -> Result<(), InjectError> {

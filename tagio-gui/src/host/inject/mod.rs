@@ -5,6 +5,8 @@
 //! attention sequence needs a service), nor can input for a window of higher integrity; both are refused or
 //! ignored by the system. On Wayland nothing can be injected; see [`super::capture`].
 
+#[cfg(any(windows, test))]
+mod aim;
 #[cfg(not(target_os = "linux"))]
 mod enigo_keyboard;
 mod injector;
@@ -12,6 +14,8 @@ mod keys;
 mod queue;
 mod waiting;
 mod wheel;
+#[cfg(windows)]
+mod windows_pointer;
 #[cfg(target_os = "linux")]
 mod x11;
 

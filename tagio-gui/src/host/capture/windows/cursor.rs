@@ -31,8 +31,9 @@ pub(super) struct CursorReader {
 }
 
 impl CursorReader {
-    /// What changed: shape, then position. Nothing while Windows shows its secure desktop.
-    pub(super) fn read(&mut self) -> Vec<CursorUpdate> {
+    /// What changed: shape, then position in a picture whose corner is at `origin`. Nothing while Windows shows
+    /// its secure desktop.
+    pub(super) fn read(&mut self, origin: Point) -> Vec<CursorUpdate> {
         let mut info = CURSORINFO { cbSize: mem::size_of::<CURSORINFO>() as u32, ..Default::default() };
         // SAFETY: the structure says its size and lives through the call.
         if unsafe { GetCursorInfo(&raw mut info) }.is_err() {
@@ -40,7 +41,7 @@ impl CursorReader {
         }
         let mut updates = Vec::new();
         updates.extend(self.shape_update(&info));
-        let at = Point::new(info.ptScreenPos.x, info.ptScreenPos.y);
+        let at = Point::new(info.ptScreenPos.x - origin.x, info.ptScreenPos.y - origin.y);
         if self.at.replace(at) != Some(at) {
             updates.push(CursorUpdate::Moved(at));
         }

@@ -4,9 +4,12 @@
 use std::time::{Duration, Instant};
 
 use tagio_media::{Framebuffer, Region};
-use tagio_wire::Size;
 
-use super::duplication::{Duplication, DuplicationError};
+use super::{
+    displays::Desktop,
+    duplication::{Duplication, DuplicationError},
+    outputs,
+};
 
 /// How often to ask for a new picture: half the time that a 60 Hz screen shows one. Asking costs
 /// microseconds.
@@ -18,59 +21,101 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// After so many failures in a row, ten seconds, it will not come back.
 const FAILURES_MAX: u32 = 40;
 
-/// Reads the primary monitor by desktop duplication.
+/// Reads the desktop by a duplication for each display.
 pub(super) struct DxgiReader {
-    /// `None` after Windows ended it: the resolution changed, a game took the screen, or the secure desktop
-    /// (a UAC prompt, the lock screen) is shown.
-    duplication: Option<Duplication>,
-    size: Size,
+    /// Empty after Windows ended one: the resolution changed, a display came or went, a game took the screen, or
+    /// the secure desktop (a UAC prompt, the lock screen) is shown.
+    duplications: Vec<Duplication>,
+    desktop: Desktop,
     /// The frame lacks more than the next update says.
     needs_whole: bool,
     failures: u32,
     tried: Instant,
 }
 
+/// Begins, and has a first picture of the whole desktop. Unlike a [`DxgiReader::update`] it is not patient.
+pub(super) fn open_with_picture(desktop: &Desktop) -> Result<(DxgiReader, Framebuffer), DuplicationError> {
+    let mut reader = DxgiReader::open(desktop)?;
+    let mut picture = Framebuffer::default();
+    reader.try_update(&mut picture, desktop)?;
+    Ok((reader, picture))
+}
+
 impl DxgiReader {
-    /// Begins. Fails where the driver or the arrangement of screens does not allow it.
-    pub(super) fn open() -> Result<Self, DuplicationError> {
-        let duplication = Duplication::open()?;
-        let size = duplication.size();
+    /// Begins. Fails where the driver does not allow it.
+    pub(super) fn open(desktop: &Desktop) -> Result<Self, DuplicationError> {
+        let duplications = outputs::duplicate_all(desktop)?;
         let tried = Instant::now();
-        Ok(Self { duplication: Some(duplication), size, needs_whole: true, failures: 0, tried })
+        Ok(Self { duplications, desktop: desktop.clone(), needs_whole: true, failures: 0, tried })
     }
 
-    pub(super) fn size(&self) -> Size {
-        self.size
+    /// What the last update showed.
+    pub(super) fn desktop(&self) -> &Desktop {
+        &self.desktop
     }
 
-    /// Brings `frame` up to date. Nothing changes while Windows does not let us look; an error is final.
-    pub(super) fn update(&mut self, frame: &mut Framebuffer) -> Result<Region, DuplicationError> {
-        match self.try_update(frame) {
+    /// Brings `frame` up to date with `desktop`. Nothing changes while Windows does not let us look; an error is
+    /// final.
+    pub(super) fn update(
+        &mut self,
+        frame: &mut Framebuffer,
+        desktop: &Desktop,
+    ) -> Result<Region, DuplicationError> {
+        match self.try_update(frame, desktop) {
             Ok(region) => Ok(region),
             Err(error) => self.survive(error).map(|()| Region::new()),
         }
     }
 
-    fn try_update(&mut self, frame: &mut Framebuffer) -> Result<Region, DuplicationError> {
-        if self.duplication.is_none() && self.tried.elapsed() >= RETRY_INTERVAL {
-            self.tried = Instant::now();
-            let duplication = Duplication::open()?;
-            self.size = duplication.size();
-            self.needs_whole = true;
-            self.duplication = Some(duplication);
+    fn try_update(&mut self, frame: &mut Framebuffer, desktop: &Desktop) -> Result<Region, DuplicationError> {
+        let is_running = !self.duplications.is_empty();
+        let is_due =
+            if is_running { *desktop != self.desktop } else { self.tried.elapsed() >= RETRY_INTERVAL };
+        if is_due {
+            self.begin_anew(desktop)?;
+        } else if !is_running {
+            return Ok(Region::new());
         }
-        let Some(duplication) = &mut self.duplication else { return Ok(Region::new()) };
-        let whole = self.needs_whole || frame.size() != self.size;
-        frame.resize(self.size);
-        let region = duplication.update(frame, whole)?;
+        let size = self.desktop.screen.size;
+        let whole = self.needs_whole || frame.size() != size;
+        frame.resize(size);
+        if whole {
+            // What no display shows stays black.
+            frame.bytes_mut().fill(0);
+        }
+        // Until every display gave its part, the frame has more changes than will have been told.
+        self.needs_whole = true;
+        let region = self.update_displays(frame, whole)?;
         self.needs_whole = false;
         self.failures = 0;
+        Ok(if whole { Region::whole(size) } else { region })
+    }
+
+    fn begin_anew(&mut self, desktop: &Desktop) -> Result<(), DuplicationError> {
+        self.tried = Instant::now();
+        self.needs_whole = true;
+        // Before the new ones: only a few can duplicate a display at a time.
+        self.duplications.clear();
+        self.duplications = outputs::duplicate_all(desktop)?;
+        self.desktop.clone_from(desktop);
+        Ok(())
+    }
+
+    /// What changed on any display. One that is asleep shows nothing, for as long as another shows something.
+    fn update_displays(&mut self, frame: &mut Framebuffer, whole: bool) -> Result<Region, DuplicationError> {
+        let mut region = Region::new();
+        for duplication in &mut self.duplications {
+            region.merge(&duplication.update(frame, whole)?);
+        }
+        if !self.duplications.iter().any(Duplication::is_filled) {
+            return Err(DuplicationError::Lost("no display gives a first picture".to_owned()));
+        }
         Ok(region)
     }
 
     /// Whether there is hope: `Err` when there is none.
     fn survive(&mut self, error: DuplicationError) -> Result<(), DuplicationError> {
-        self.duplication = None;
+        self.duplications.clear();
         match &error {
             // Lasts as long as somebody looks at the prompt.
             DuplicationError::Denied => return Ok(()),

@@ -4,7 +4,7 @@
 use std::{mem, ptr, slice};
 
 use tagio_media::BYTES_PER_PIXEL;
-use tagio_wire::Size;
+use tagio_wire::{Point, Size};
 use windows::{
     Win32::Graphics::Gdi::{
         BI_RGB, BITMAPINFO, BITMAPINFOHEADER, BitBlt, CAPTUREBLT, CreateCompatibleDC, CreateDIBSection,
@@ -13,7 +13,7 @@ use windows::{
     core::{Error, Owned},
 };
 
-/// A picture of the top left part of the screen, BGRX in rows without padding.
+/// A picture of a part of the desktop, BGRX in rows without padding.
 pub(super) struct Surface {
     context: MemoryContext,
     /// What the context draws on; `pixels` points into it.
@@ -51,14 +51,16 @@ impl Surface {
         self.size
     }
 
-    /// Makes it a picture of the screen of now.
-    pub(super) fn copy_screen(&mut self) -> Result<(), Error> {
+    /// Makes it a picture of what the desktop shows from `origin` on.
+    pub(super) fn copy_screen(&mut self, origin: Point) -> Result<(), Error> {
         // Anew each time: one context does not outlive a change of resolution.
         let screen = ScreenContext::new()?;
         let (width, height) = (self.size.width as i32, self.size.height as i32);
         // CAPTUREBLT: with windows that have transparency.
+        let operation = SRCCOPY | CAPTUREBLT;
+        let (to, from) = (self.context.dc, Some(screen.dc));
         // SAFETY: both contexts are alive.
-        unsafe { BitBlt(self.context.dc, 0, 0, width, height, Some(screen.dc), 0, 0, SRCCOPY | CAPTUREBLT) }?;
+        unsafe { BitBlt(to, 0, 0, width, height, from, origin.x, origin.y, operation) }?;
         // GDI may gather calls; the pixels are read behind its back.
         // SAFETY: takes nothing.
         unsafe { GdiFlush() }.ok()
