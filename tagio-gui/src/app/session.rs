@@ -193,6 +193,11 @@ impl eframe::App for SessionApp {
         self.clipboard.after_frame(&ctx);
     }
 
+    /// Clearing to it costs less than painting it, which without a GPU is most of a frame.
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        theme::Palette::of(visuals.dark_mode).letterbox.to_normalized_gamma_f32()
+    }
+
     fn raw_input_hook(&mut self, ctx: &egui::Context, raw_input: &mut RawInput) {
         for event in &raw_input.events {
             match shortcut(event) {

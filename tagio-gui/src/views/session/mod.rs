@@ -28,7 +28,6 @@ pub use toolbar::ToolbarState;
 
 use crate::{
     engine::status::{ViewerCommand, ViewerPhase, ViewerStatus},
-    theme,
 };
 
 /// What the window shows.
@@ -100,15 +99,14 @@ pub struct SessionLayout {
     pub keys_are_local: bool,
 }
 
-/// Draws the window.
+/// Draws the window on its background, which is the letterbox.
 pub fn session_ui(
     ui: &mut Ui,
     view: &SessionView<'_>,
     state: &mut SessionState,
     commands: &mut Vec<SessionCommand>,
 ) -> SessionLayout {
-    let frame = Frame::new().fill(theme::palette(ui).letterbox);
-    CentralPanel::default().frame(frame).show(ui, |ui| contents_ui(ui, view, state, commands)).inner
+    CentralPanel::default().frame(Frame::new()).show(ui, |ui| contents_ui(ui, view, state, commands)).inner
 }
 
 fn contents_ui(
