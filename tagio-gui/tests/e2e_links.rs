@@ -1,0 +1,169 @@
+//! Narrow links: text is exact and letters come soon, and a link that gets slow and fast again is no harm.
+#![cfg(target_os = "linux")]
+
+use std::{thread, time::Duration};
+
+use tagio_testkit::{
+    Canvas, Islands, Program, Screen, eventually,
+    lab::{Host, LIMIT, Relay},
+    paint::{self, CELL, page},
+    picture::Area,
+};
+
+/// The slowest link that a session has to be usable on, in kbit/s.
+const SLOWEST: u32 = 64;
+const SLOW: u32 = 1000;
+
+/// How long a letter may take at 64 kbit/s: a tenth of a second on the wire, and room for a debug build on a busy
+/// machine. One that queues behind half a second of other packets in either direction is still in time; one that
+/// waits for a picture is not.
+const LETTER_LIMIT: Duration = Duration::from_secs(3);
+
+/// How many steps the page may scroll on until a letter that was typed meanwhile shows: half a second.
+const STEPS_MAX: usize = 15;
+const STEP: Duration = Duration::from_millis(33);
+const LINES_PER_STEP: usize = 1;
+
+/// A page of text is some ten kilobytes.
+const PAGE_LIMIT: Duration = Duration::from_secs(60);
+
+/// A whole screen of noise and windows after the link is fast again: 200 kB and more, half a minute at 64 kbit/s.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(15);
+
+/// The part of the screen that scrolls; letters are typed beside it.
+const PAGE: Area = Area { x: 0, y: 0, width: 640, height: 800 };
+const NOTES: Area = Area { x: 640, y: 0, width: 640, height: 800 };
+
+/// A watched page on the host's screen.
+struct Session {
+    canvas: Canvas,
+    seen: Screen,
+    letters: usize,
+    steps: usize,
+    // Held, not used: they end with the test. The viewer first.
+    _viewer: Program,
+    _host: Host,
+    _relay: Relay,
+}
+
+impl Session {
+    /// Starts over a link that is fast, and is exact before it returns.
+    fn start(islands: &Islands) -> Self {
+        let lab = &islands.lab;
+        let mut canvas = Canvas::cover(lab.host_display.screen(), 81);
+        canvas.change(canvas.picture().whole(), page);
+        let relay = islands.relay();
+        let host = islands.host(&relay, &[]);
+        let viewer = islands.viewer(&relay, &host, &["--fullscreen"]);
+        let seen = lab.viewer_display.screen();
+        let session =
+            Self { canvas, seen, letters: 0, steps: 0, _viewer: viewer, _host: host, _relay: relay };
+        session.is_exact(LIMIT);
+        session
+    }
+
+    #[track_caller]
+    fn is_exact(&self, limit: Duration) {
+        self.seen.wait_for_picture(self.canvas.picture(), limit);
+    }
+
+    /// Types the next letter into the notes and says where it is.
+    fn type_letter(&mut self) -> Area {
+        self.letters += 1;
+        let (number, per_line) = (self.letters, NOTES.width / CELL.0);
+        let (column, line) = (number % per_line, 1 + number / per_line);
+        let cell = Area { x: NOTES.x + column * CELL.0, y: line * CELL.1, width: CELL.0, height: CELL.1 };
+        // Unlike whatever was there.
+        self.canvas.change(cell, |x, y| paint::letter(number, x - cell.x, y - cell.y).map(|value| !value));
+        cell
+    }
+
+    fn shows(&self, area: Area) -> bool {
+        self.seen.grab_area(area) == self.canvas.picture().part(area)
+    }
+
+    /// A letter, and the time in which it has to come.
+    #[track_caller]
+    fn letter_comes(&mut self) {
+        let cell = self.type_letter();
+        let shown = eventually(LETTER_LIMIT, || self.shows(cell).then_some(()));
+        assert!(shown.is_some(), "letter {} did not show within {LETTER_LIMIT:?}", self.letters);
+    }
+
+    /// The page moves on, at a person's pace.
+    fn scroll(&mut self) {
+        self.steps += 1;
+        let first_row = self.steps * LINES_PER_STEP * CELL.1;
+        self.canvas.change(PAGE, |x, y| page(x, first_row + y));
+        thread::sleep(STEP);
+    }
+
+    /// Scrolls until a letter typed now shows; how many steps that took.
+    fn steps_until_letter(&mut self) -> usize {
+        let cell = self.type_letter();
+        for step in 0..10 * STEPS_MAX {
+            if self.shows(cell) {
+                return step;
+            }
+            self.scroll();
+        }
+        panic!("letter {} never showed", self.letters);
+    }
+}
+
+#[test]
+fn at_64_kbit_letters_show_soon_and_text_is_exact() {
+    let Some(islands) = Islands::new() else { return };
+    let mut session = Session::start(&islands);
+    islands.limit_host_link(Some(SLOWEST));
+    for _ in 0..10 {
+        session.letter_comes();
+        thread::sleep(Duration::from_millis(100));
+    }
+    session.is_exact(PAGE_LIMIT);
+    session.scroll();
+    session.is_exact(PAGE_LIMIT);
+}
+
+#[test]
+fn at_64_kbit_a_session_starts_and_its_first_picture_is_exact() {
+    let Some(islands) = Islands::new() else { return };
+    islands.limit_host_link(Some(SLOWEST));
+    let mut session = Session::start(&islands);
+    session.letter_comes();
+}
+
+#[test]
+fn a_scrolling_page_does_not_hold_letters_up() {
+    let Some(islands) = Islands::new() else { return };
+    let mut session = Session::start(&islands);
+    islands.limit_host_link(Some(SLOW));
+    for _ in 0..STEPS_MAX {
+        session.scroll();
+    }
+    let mut steps: Vec<usize> = (0..9).map(|_| session.steps_until_letter()).collect();
+    steps.sort_unstable();
+    println!("a letter shows after {steps:?} steps of the page");
+    let median = steps[steps.len() / 2];
+    assert!(median <= STEPS_MAX, "a letter shows after {median} steps of the page");
+    session.is_exact(PAGE_LIMIT);
+}
+
+#[test]
+fn a_link_that_gets_slow_and_fast_again_is_no_harm() {
+    let Some(islands) = Islands::new() else { return };
+    let mut session = Session::start(&islands);
+    for _ in 0..20 {
+        session.scroll();
+    }
+    islands.limit_host_link(Some(SLOWEST));
+    for _ in 0..60 {
+        session.scroll();
+    }
+    session.is_exact(PAGE_LIMIT);
+    session.letter_comes();
+    islands.limit_host_link(None);
+    session.letter_comes();
+    session.canvas.repaint(82);
+    session.is_exact(RECOVERY_LIMIT);
+}
