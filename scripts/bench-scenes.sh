@@ -152,7 +152,7 @@ measure() {
   note megabytes "$(awk "BEGIN { print $bytes / 1e6 }")"
   local to
   to=$(now_us)
-  [ "$scene" != video ] || note psnr_db "$(number "$("$motion" "$host_display" "$viewer_display")" psnr_db p50)"
+  [ "$scene" != video ] || note psnr_db "$(number "$("$motion" "$host_display" "$viewer_display")" psnr_db mean)"
   [ -z "$settles" ] || settle "$settles"
   # A letter is drawn in each frame. Its log is complete only now.
   [ "$scene" != typing ] || note bytes_a_letter $((bytes / $(frames_between typing "$from" "$to")))

@@ -1,12 +1,16 @@
-//! Narrow links: text is exact and letters come soon, and a link that gets slow and fast again is no harm.
+//! Bad links: text is exact and letters come soon where little passes, the picture ends exact where packets are lost,
+//! and a link that gets slow and fast again is no harm.
 #![cfg(target_os = "linux")]
 
 use std::{thread, time::Duration};
 
 use tagio_testkit::{
-    Canvas, Islands, Program, Screen, eventually,
+    BadLine, Canvas, Islands, Program, Screen,
+    bad_line::Impairment,
+    cinema::{FRAME, FRAMES, SCENE},
+    eventually,
     lab::{Host, LIMIT, Relay},
-    paint::{self, CELL, page},
+    paint::{self, CELL, Film, page},
     picture::Area,
 };
 
@@ -166,4 +170,37 @@ fn a_link_that_gets_slow_and_fast_again_is_no_harm() {
     session.letter_comes();
     session.canvas.repaint(82);
     session.is_exact(RECOVERY_LIMIT);
+}
+
+/// A long way over the air: 40 ms there and back.
+const LOSSY: Impairment =
+    Impairment { delay: Duration::from_millis(20), loss_percent: 1, kilobits_per_second: 20_000 };
+
+#[test]
+fn on_a_lossy_line_the_picture_ends_exact() {
+    let Some(islands) = Islands::new() else { return };
+    let lab = &islands.lab;
+    let mut canvas = Canvas::cover(lab.host_display.screen(), 83);
+    let relay = islands.relay();
+    let host = islands.host(&relay, &[]);
+    let line = BadLine::open(&islands.relay_net, relay.address, LOSSY);
+    let _viewer = islands.viewer_by(line.address, &host, &["--fullscreen"]);
+    let seen = lab.viewer_display.screen();
+    seen.wait_for_picture(canvas.picture(), LIMIT);
+    let mut film = Film::new(SCENE, FRAMES);
+    for round in 0..3 {
+        // Text and a film at once, then a whole new screen.
+        for step in 0..60 {
+            film.play(&mut canvas);
+            let first_row = step * CELL.1;
+            canvas.change(Area { height: SCENE.y, ..PAGE }, |x, y| page(x, first_row + y));
+            thread::sleep(FRAME);
+        }
+        seen.wait_for_picture(canvas.picture(), LIMIT);
+        canvas.repaint(84 + round);
+        seen.wait_for_picture(canvas.picture(), LIMIT);
+    }
+    let (arrived, lost) = line.counts();
+    println!("{lost} datagrams of {} were lost", arrived + lost);
+    assert!(lost * 500 > arrived, "{lost} lost, {arrived} arrived: the line was no bad one");
 }
