@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use desktop::{
     CODE_PANE, Desktop, FULL_HD,
+    film::photo,
     pair::{Pair, split},
     random::Random,
 };
@@ -59,6 +60,8 @@ fn main() {
         let noise = Rect::new(300, 200, 640, 360);
         let after = change(|desktop| desktop.draw_noise(noise, &mut Random::new(1)));
         case("noise, 640x360", level, &before.frame, &after, noise);
+        let after = change(|desktop| photo(&mut desktop.frame, noise, 1.0, &mut Random::new(1)));
+        case("photograph, 640x360", level, &before.frame, &after, noise);
         let wide = Desktop::new(UHD, 7);
         case("full desktop, 3840x2160", level, &Framebuffer::new(UHD), &wide.frame, UHD.rect());
     }

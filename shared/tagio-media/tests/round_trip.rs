@@ -2,9 +2,12 @@
 
 mod desktop;
 
-use desktop::{CODE_PANE, Desktop, FULL_HD, pair::Pair, random::Random};
+use desktop::{CODE_PANE, Desktop, FULL_HD, film::photo, pair::Pair, random::Random};
 use tagio_media::{Framebuffer, Look, Region, View, codec::bands::BandOptions};
-use tagio_wire::{Rect, Size, picture::Codec};
+use tagio_wire::{
+    Rect, Size,
+    picture::{Band, Codec},
+};
 
 const SCREEN: Size = Size::new(500, 420);
 
@@ -294,4 +297,37 @@ fn scrolling_and_moving_cost_a_part_of_drawing_anew() {
     let (bytes, anew) = (pair.update_rect(&moved.frame, damage), intra_bytes(&moved.frame, damage));
     assert!(bytes * 2 < anew, "window: {bytes} bytes against {anew}");
     pair.assert_exact(&moved.frame, "after all");
+}
+
+#[test]
+fn a_letter_that_stands_nearby_is_copied() {
+    let (mut pair, mut desktop) = (Pair::default(), Desktop::new(FULL_HD, 7));
+    // A line of its own, with nothing behind its letters.
+    let line = Rect::new(CODE_PANE.x, CODE_PANE.y, CODE_PANE.width, 200);
+    desktop.fill(line, [0x1e; 3]);
+    pair.update(&desktop.frame);
+    pair.update_rect(&desktop.frame, line);
+    let first = desktop.type_letter(10, 3, 5);
+    pair.update_rect(&desktop.frame, first);
+    let second = desktop.type_letter(30, 6, 5);
+    pair.damage.add(second);
+    let update = pair.encode(&desktop.frame);
+    assert!(matches!(update.bands[..], [Band { codec: Codec::Copy { .. }, .. }]), "{update:?}");
+    pair.apply(FULL_HD, &update);
+    pair.assert_exact(&desktop.frame, "the copied letter");
+}
+
+#[test]
+fn a_photograph_costs_far_less_than_its_pixels() {
+    let (mut pair, mut desktop) = (Pair::default(), Desktop::new(FULL_HD, 7));
+    pair.update(&desktop.frame);
+    let place = Rect::new(300, 200, 640, 360);
+    photo(&mut desktop.frame, place, 1.0, &mut Random::new(2));
+    pair.damage.add(place);
+    let update = pair.encode(&desktop.frame);
+    assert!(update.bands.iter().any(|band| band.codec == Codec::ZstdPredicted));
+    pair.apply(FULL_HD, &update);
+    pair.assert_exact(&desktop.frame, "a photograph");
+    let (sent, raw) = (update.payload.len(), place.area() as usize * 3);
+    assert!(sent * 5 < raw * 2, "{sent} bytes of {raw}");
 }

@@ -67,6 +67,9 @@ pub enum Codec {
     },
     /// A JPEG file. Lossy: an exact band follows when there is time.
     Jpeg,
+    /// Three planes of differences from what the neighbours suggest, as one zstd frame without a prefix. Exact; for
+    /// photographs.
+    ZstdPredicted,
 }
 
 /// Where the time of an update or a video frame went before it was sent.
@@ -135,7 +138,7 @@ impl UpdateHeader {
 impl Band {
     fn is_sound(&self, picture: Size) -> bool {
         let codec_ok = match self.codec {
-            Codec::ZstdPrefix | Codec::Jpeg => true,
+            Codec::ZstdPrefix | Codec::Jpeg | Codec::ZstdPredicted => true,
             Codec::Copy { x, y } => self.len == 0 && Rect { x, y, ..self.rect }.fits(picture),
         };
         codec_ok && !self.rect.is_empty() && self.rect.fits(picture)

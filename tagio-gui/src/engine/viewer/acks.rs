@@ -23,7 +23,6 @@ impl Acks {
     /// An update of `bytes` is decoded.
     pub(super) fn note(&mut self, number: UpdateNumber, bytes: usize, now: Instant) {
         self.bytes += bytes;
-        self.bytes += bytes;
         // Video frames may be done with before what was sent before them.
         let is_older = |waiting: UpdateNumber| waiting.wrapping_sub(number) < UpdateNumber::MAX / 2;
         if self.waiting.is_none_or(|(waiting, _)| !is_older(waiting)) {

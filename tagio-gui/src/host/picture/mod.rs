@@ -1,8 +1,8 @@
 //! The picture: one thread reads the screen and encodes it for each viewer, at that viewer's pace.
 //!
 //! Nothing runs while nothing changes: the thread sleeps on its [`Mailbox`] until the system reports damage,
-//! a viewer acknowledges, or one comes or goes. Damage is fetched only when some viewer can take it, so
-//! that it gathers meanwhile; then each viewer gets what changed since *its* last update.
+//! a viewer acknowledges, or one comes or goes. Damage is fetched when some viewer can take it, and a few
+//! times a second while none can, for films to be noticed; then each viewer gets what changed since *its* last update.
 
 mod layout;
 mod mailbox;

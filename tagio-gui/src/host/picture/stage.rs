@@ -27,6 +27,9 @@ use crate::engine::status::ViewerId;
 /// Most pictures a second of a viewer that saves bytes, if it does not say.
 const SAVER_FPS: u8 = 10;
 
+/// How often a changing screen is read though no viewer can take it: often enough to tell a film from a page.
+const WATCH_INTERVAL: Duration = Duration::from_millis(60);
+
 /// One viewer's view of the screen.
 pub(super) struct Viewer {
     audience: Audience,
@@ -108,6 +111,8 @@ pub(super) struct Stage {
     viewers: BTreeMap<ViewerId, Viewer>,
     /// Something on the screen may have changed since it was read last.
     stale: bool,
+    /// When it was read last.
+    read_at: Instant,
 }
 
 /// The cursor as last seen, for viewers that join later.
@@ -121,14 +126,16 @@ impl Stage {
     pub(super) fn new(source: Box<dyn CaptureSource>, viewers: BTreeMap<ViewerId, Viewer>) -> Self {
         let frame = Framebuffer::new(source.size());
         let layout = ScreenLayout::new(source.size(), source.monitors());
+        let now = Instant::now();
         let mut stage = Self {
             source,
             frame,
             layout,
-            began: Instant::now(),
+            began: now,
             cursor: CursorNow::default(),
             viewers,
             stale: true,
+            read_at: now,
         };
         stage.look_again();
         stage
@@ -157,10 +164,15 @@ impl Stage {
         }
     }
 
-    /// Whether some viewer could take something that it does not have.
+    /// Whether some viewer could take something that it does not have, or has waited long enough for the screen
+    /// to be looked at meanwhile.
     fn has_work(&self, now: Instant) -> bool {
         let news = self.stale || self.source.poll_interval().is_some();
-        self.viewers.values().any(|viewer| viewer.wants(now) && (news || viewer.has_pending(now)))
+        let is_due = news && now >= self.read_at + WATCH_INTERVAL;
+        self.viewers.values().any(|viewer| {
+            let can_take = viewer.wants(now) && (news || viewer.has_pending(now));
+            can_take || (is_due && viewer.watching)
+        })
     }
 
     /// How long to sleep at most: until a link is free again for what is pending; and a source that cannot
@@ -169,6 +181,7 @@ impl Stage {
         let now = Instant::now();
         let looking = || self.viewers.values().filter(|viewer| viewer.watching);
         let asked = self.source.poll_interval().filter(|_| looking().next().is_some());
+        let watched = (self.stale && looking().next().is_some()).then(|| self.read_at + WATCH_INTERVAL);
         let free = looking().filter_map(|viewer| {
             if self.stale || viewer.has_pending(now) {
                 viewer.next_wakeup(now)
@@ -176,7 +189,7 @@ impl Stage {
                 viewer.encoder.next_deadline()
             }
         });
-        let free = free.min();
+        let free = free.chain(watched).min();
         let free = free.map(|at| at.saturating_duration_since(now));
         asked.into_iter().chain(free).min()
     }
@@ -237,7 +250,7 @@ impl Stage {
 
     fn update_picture(&mut self, screen: &watch::Sender<ScreenState>) -> Result<(), CaptureError> {
         let began = Instant::now();
-        self.stale = false;
+        (self.stale, self.read_at) = (false, began);
         let damage = self.source.update(&mut self.frame)?;
         let layout = ScreenLayout::new(self.frame.size(), self.source.monitors());
         if layout != self.layout {
@@ -250,8 +263,9 @@ impl Stage {
         for (id, viewer) in &mut self.viewers {
             viewer.pending.merge(&damage);
             let now = Instant::now();
-            let wants = viewer.has_pending(now) && viewer.wants(now);
-            if wants && !viewer.send(&self.frame, timing, self.began) {
+            if !(viewer.has_pending(now) && viewer.wants(now)) {
+                viewer.watch(&self.frame, &damage, now);
+            } else if !viewer.send(&self.frame, timing, self.began) {
                 gone.push(*id);
             }
         }
@@ -278,6 +292,13 @@ fn seen_by(viewer: &Viewer, update: CursorUpdate) -> CursorUpdate {
 }
 
 impl Viewer {
+    /// Looks at damage that it cannot take yet.
+    fn watch(&mut self, frame: &Framebuffer, damage: &Region, now: Instant) {
+        if self.watching && !damage.is_empty() {
+            self.encoder.watch(&View::new(frame, self.look), &self.look.damage(damage), now);
+        }
+    }
+
     /// Encodes and sends what is pending. Returns whether the viewer is still there.
     fn send(&mut self, frame: &Framebuffer, timing: Timing, clock: Instant) -> bool {
         let now = Instant::now();

@@ -6,7 +6,7 @@ use tagio_wire::{
 };
 use thiserror::Error;
 
-use super::{plane::RgbPlane, prefix_rect, rgb_len, zstd};
+use super::{plane::RgbPlane, predict, prefix_rect, rgb_len, zstd};
 use crate::{Framebuffer, Region, pixels};
 
 /// Why bands could not be applied. The stream is broken then.
@@ -32,6 +32,8 @@ pub struct BandDecoder {
     prefix: Vec<u8>,
     /// One band's payload as zstd wants it.
     frame: Vec<u8>,
+    /// One band's differences.
+    planes: Vec<u8>,
     /// The pixels of all bands of an update for the base, back to back.
     rgb: Vec<u8>,
     /// The pixels of all copies of an update for what is shown, back to back.
@@ -80,6 +82,12 @@ impl BandDecoder {
                     base.append_rect(prefix_rect(band.rect, base.size()), &mut self.prefix);
                     zstd::decompress(&self.prefix, payload, pixels, &mut self.frame)
                         .map_err(BandError::Damaged)?;
+                }
+                Codec::ZstdPredicted => {
+                    self.planes.resize(pixels.len(), 0);
+                    zstd::decompress(&[], payload, &mut self.planes, &mut self.frame)
+                        .map_err(BandError::Damaged)?;
+                    predict::restore(&mut self.planes, band.rect.width as usize, pixels);
                 }
                 Codec::Copy { x, y } => base.read_rect(Rect { x, y, ..band.rect }, pixels),
                 Codec::Jpeg => return Err(BandError::Foreign),
@@ -134,7 +142,7 @@ fn check(picture: Size, bands: &[(Band, &[u8])]) -> Result<(), BandError> {
 fn is_sound(band: Band, payload: &[u8], picture: Size) -> bool {
     let codec_ok = match band.codec {
         Codec::Copy { x, y } => payload.is_empty() && Rect { x, y, ..band.rect }.fits(picture),
-        Codec::ZstdPrefix | Codec::Jpeg => true,
+        Codec::ZstdPrefix | Codec::Jpeg | Codec::ZstdPredicted => true,
     };
     codec_ok && !band.rect.is_empty() && band.rect.fits(picture) && band.len as usize == payload.len()
 }

@@ -10,14 +10,23 @@ use super::{
     changes::find_changes,
     motion::{COPIES_MAX, MotionSearch, Moved, Shift},
     plane::RgbPlane,
-    prefix_rect,
+    predict, prefix_rect,
     queue::Queue,
+    twin::find_twin,
     zstd,
 };
 use crate::{Region, View, codec::EncodeError, region::cut};
 
 /// Most compressed bands in an update: what the protocol allows, less room for copies.
 const BANDS_MAX: usize = limits::BANDS_MAX - COPIES_MAX;
+
+/// What zstd makes smaller than by this ratio may be a photograph.
+const GRAINY_RATIO: usize = 3;
+/// Smallest payload that is worth a second try.
+const PREDICTED_BYTES_MIN: usize = 2 * 1024;
+
+/// Smallest payload for which something to copy is looked for.
+const TWIN_BYTES_MIN: usize = 24;
 
 /// How one update is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +64,8 @@ pub struct BandEncoder {
     queue: Queue,
     /// Scratch: a band's prefix and its pixels, back to back: zstd is faster when the one lies before the other.
     raw: Vec<u8>,
+    /// Scratch: a band's differences.
+    planes: Vec<u8>,
 }
 
 impl BandEncoder {
@@ -183,10 +194,25 @@ impl BandEncoder {
                 update.payload.truncate(from);
                 break;
             }
+            if let Some(at) = self.twin(rect, update.payload.len() - from) {
+                update.payload.truncate(from);
+                let codec = Codec::Copy { x: at.x as u32, y: at.y as u32 };
+                update.bands.push(Band { rect, codec, len: 0 });
+                continue;
+            }
+            let width = rect.width as usize;
+            let codec = predict_if_smaller(data, width, from, &mut update.payload, &mut self.planes)?;
             let len = (update.payload.len() - from) as u32;
-            update.bands.push(Band { rect, codec: Codec::ZstdPrefix, len });
+            update.bands.push(Band { rect, codec, len });
         }
         Ok(update)
+    }
+
+    /// What can be copied for a band of so many compressed bytes.
+    fn twin(&self, rect: Rect, bytes: usize) -> Option<Point> {
+        let is_worth_it = bytes >= TWIN_BYTES_MIN && !self.base_is_black;
+        let may_copy = || self.insisted.rects().iter().all(|insisted| insisted.intersection(rect).is_none());
+        if is_worth_it && may_copy() { find_twin(&self.base, &self.fresh, rect) } else { None }
     }
 
     /// Leaves pending what comes after the first `sent` bands of the queue.
@@ -196,6 +222,31 @@ impl BandEncoder {
         self.pending = self.insisted.clone();
         self.queue.sent(sent).iter().for_each(|rect| self.pending.add(*rect));
     }
+}
+
+/// Replaces a band that zstd made hardly smaller, the payload from `from` on, by its differences if these are
+/// smaller. `planes` is scratch.
+fn predict_if_smaller(
+    rgb: &[u8],
+    width: usize,
+    from: usize,
+    payload: &mut Vec<u8>,
+    planes: &mut Vec<u8>,
+) -> Result<Codec, EncodeError> {
+    let end = payload.len();
+    let len = end - from;
+    if len < PREDICTED_BYTES_MIN || len * GRAINY_RATIO < rgb.len() {
+        return Ok(Codec::ZstdPrefix);
+    }
+    planes.clear();
+    predict::predict(rgb, width, planes);
+    zstd::compress(1, &[], planes, payload).map_err(refused)?;
+    if payload.len() - end < len {
+        payload.drain(from..end);
+        return Ok(Codec::ZstdPredicted);
+    }
+    payload.truncate(end);
+    Ok(Codec::ZstdPrefix)
 }
 
 /// `rects` without what lies in `holes`.

@@ -1,7 +1,9 @@
-//! `Codec::ZstdPrefix` and `Codec::Copy`: exact bands, compressed with what the viewer already has as prefix.
+//! `Codec::ZstdPrefix`, `ZstdPredicted` and `Copy`: exact bands, as a rule compressed with what the viewer already
+//! has as prefix.
 //!
 //! The prefix makes zstd find, for nothing, what stayed or moved a little: those pixels are matches into the
-//! old picture. What scrolled or was dragged as a whole is found first, and goes as copies. Both ends must
+//! old picture. What scrolled or was dragged as a whole is found first, and goes as copies; a photograph has no
+//! match, and goes as differences between its pixels. Both ends must
 //! agree on the prefix to the byte; the rule is [`prefix_rect`], applied to the base as it was *before the
 //! update*. Hence the bands of one update do not depend on each other's order.
 
@@ -10,7 +12,9 @@ mod decoder;
 mod encoder;
 mod motion;
 mod plane;
+mod predict;
 mod queue;
+mod twin;
 mod zstd;
 
 use tagio_wire::{

@@ -105,6 +105,12 @@ impl PictureEncoder {
         self.activity.next_deadline()
     }
 
+    /// Looks at `damage` of `view` while the link has no room for it: a film is found by how often it changes, and
+    /// must be found on a link that it fills. The same damage still has to be encoded.
+    pub fn watch(&mut self, view: &View<'_>, damage: &Region, now: Instant) {
+        self.activity.note(view, damage, now);
+    }
+
     /// Encodes `damage` of `view`. What comes is numbered from `next` on, frames first.
     ///
     /// A view of another size or scale than before starts the viewer's picture anew, in black; that is an
