@@ -6,6 +6,9 @@ settle_limit_s=5
 # Time for the scene to be there, and for the product to wake up; on a slow link the first picture takes its time.
 warm_up_s=${WARM_UP:-2}
 
+# What benches/motion.rs of tagio-testkit takes, with room.
+motion_s=7
+
 now_us() {
   printf '%s' "${EPOCHREALTIME/[.,]/}"
 }
@@ -40,6 +43,7 @@ new_window() {
 # to watch is and $watched whose it is.
 start_scene() {
   drawn_s=$((warm_up_s + seconds - 1))
+  [ "$1" != video ] || drawn_s=$((drawn_s + motion_s))
   barcode=0,0 watched=$1 settles=$1
   case $1 in
     beacon)
@@ -148,6 +152,7 @@ measure() {
   note megabytes "$(awk "BEGIN { print $bytes / 1e6 }")"
   local to
   to=$(now_us)
+  [ "$scene" != video ] || note psnr_db "$(number "$("$motion" "$host_display" "$viewer_display")" psnr_db mean)"
   [ -z "$settles" ] || settle "$settles"
   # A letter is drawn in each frame. Its log is complete only now.
   [ "$scene" != typing ] || note bytes_a_letter $((bytes / $(frames_between typing "$from" "$to")))

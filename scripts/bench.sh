@@ -6,10 +6,10 @@
 #
 #   DESKBENCH_SRC=~/deskbench scripts/bench.sh
 #   ROUNDS=5 SCENES="typing beacon" FPS="30 60" SECONDS_EACH=12 DESKBENCH_SRC=… scripts/bench.sh
-#   LINK="delay=20 loss=1 rate=20000 queue=60" NATLAB=~/natlab/natlab SCENES=click+video DESKBENCH_SRC=… scripts/bench.sh
+#   WARM_UP=6 LINK="delay=20 loss=1 rate=20000 queue=60" NATLAB=~/natlab/natlab SCENES=click+video DESKBENCH_SRC=… scripts/bench.sh
 #
 # Scenes: those of deskbench (typing scroll drag video photo mix beacon), and two at once: click+video is the time from
-# click to photon while a film plays, typing+scroll that of letters while a page scrolls.
+# click to photon while a film plays, typing+scroll that of letters while a page scrolls. With WARM_UP seconds for the first picture.
 # PRODUCTS: tagio, x0vncserver, xvnc. TAGIO_BIN: a folder with built programs; CLIENT_FLAGS: more flags for the viewer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,7 +41,11 @@ build() {
     fail "set DESKBENCH_SRC to a checkout of deskbench (the folder with its Cargo.toml)"
   local target=${DESKBENCH_TARGET:-$PWD/target/deskbench}
   cargo build --release --quiet --manifest-path "$DESKBENCH_SRC/Cargo.toml" --target-dir "$target"
+  # What bench-scenes.sh runs.
+  # shellcheck disable=SC2034
   deskbench=$target/release/deskbench
+  motion=$(cargo bench --quiet --locked -p tagio-testkit --bench motion --no-run --message-format=json |
+    sed -n 's/.*"name":"motion".*"executable":"\([^"]*\)".*/\1/p')
   [ -n "${TAGIO_BIN:-}" ] || cargo build --release --quiet --locked -p tagio-gui -p tagio_relay_server
 }
 

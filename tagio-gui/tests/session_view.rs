@@ -153,6 +153,16 @@ fn saver_alone_offers_to_leave_out_colour_and_resolution() {
 }
 
 #[test]
+fn a_menu_grows_with_what_a_choice_offers() {
+    let mut harness = session(live());
+    click(&mut harness, words::PICTURE);
+    choose(&mut harness, words::SAVER.0);
+    let last = harness.get_by_label(words::VIDEO_WHAT).rect();
+    let covered = &harness.state().layout.covered;
+    assert!(covered.iter().any(|rect| rect.contains_rect(last)), "{last:?} is cut off: {covered:?}");
+}
+
+#[test]
 fn rate_and_codec_are_chosen_beside_the_quality() {
     let mut harness = session(live());
     click(&mut harness, words::PICTURE);

@@ -2,7 +2,7 @@
 
 use x11rb::{
     protocol::{
-        randr::{ConnectionExt as _, MonitorInfo},
+        randr::{ConnectionExt as _, ModeInfo, MonitorInfo, Rotation},
         xproto::{ClientMessageEvent, ConnectionExt as _, EventMask, ImageFormat, Window},
     },
     wrapper::ConnectionExt as _,
@@ -47,7 +47,7 @@ impl Screen {
         self.connection.sync().expect("a living display");
     }
 
-    /// Divides the screen into monitors, and says where they are in the order in which the system names them.
+    /// Divides the screen into monitors called `part-0` and so on, and says where they are in the system's order.
     pub fn divide(&self, monitors: &[Area]) -> Vec<Area> {
         let connection = &self.connection;
         let resources = connection.randr_get_screen_resources(self.root).expect("a living display");
@@ -71,6 +71,46 @@ impl Screen {
             connection.randr_set_monitor(self.root, monitor).expect("a living display").check().expect("set");
         }
         self.monitors()
+    }
+
+    /// Gives the whole screen another size, as a person does in the display settings. What was outside is lost.
+    ///
+    /// # Panics
+    /// When it is larger than the server was started with.
+    pub fn resize(&self, width: u16, height: u16) {
+        let connection = &self.connection;
+        let resources = connection.randr_get_screen_resources_current(self.root).expect("a living display");
+        let resources = resources.reply().expect("RandR");
+        let (crtc, output) = (resources.crtcs[0], resources.outputs[0]);
+        let known = resources.modes.iter().find(|mode| (mode.width, mode.height) == (width, height));
+        let mode = known.map_or_else(|| self.add_mode(output, width, height), |mode| mode.id);
+        let set = |mode: u32, outputs: &[u32]| {
+            let time = (x11rb::CURRENT_TIME, resources.config_timestamp);
+            connection
+                .randr_set_crtc_config(crtc, time.0, time.1, 0, 0, mode, Rotation::ROTATE0, outputs)
+                .expect("a living display")
+                .reply()
+                .expect("the mode is set");
+        };
+        // The screen may not be smaller than what an output shows of it.
+        set(x11rb::NONE, &[]);
+        let millimetres = |pixels: u16| u32::from(pixels) / PIXELS_PER_MILLIMETRE as u32;
+        connection
+            .randr_set_screen_size(self.root, width, height, millimetres(width), millimetres(height))
+            .expect("a living display")
+            .check()
+            .expect("a size that fits");
+        set(mode, &[output]);
+    }
+
+    fn add_mode(&self, output: u32, width: u16, height: u16) -> u32 {
+        let name = format!("{width}x{height}");
+        let info = ModeInfo { width, height, name_len: name.len() as u16, ..ModeInfo::default() };
+        let mode = self.connection.randr_create_mode(self.root, info, name.as_bytes());
+        let mode = mode.expect("a living display").reply().expect("a mode").mode;
+        let added = self.connection.randr_add_output_mode(output, mode).expect("a living display");
+        added.check().expect("the output takes it");
+        mode
     }
 
     /// Where the monitors are, in the system's order.
@@ -102,6 +142,16 @@ mod tests {
         assert_eq!(monitors, halves);
         for half in halves {
             assert_eq!(screen.grab_area(half), canvas.picture().part(half));
+        }
+    }
+
+    #[test]
+    fn a_screen_changes_its_size_there_and_back() {
+        let Some(display) = Xvfb::start(640, 480) else { return };
+        let screen = display.screen();
+        for size in [(400, 300), (640, 480), (400, 300)] {
+            screen.resize(size.0, size.1);
+            assert_eq!(display.screen().size(), size);
         }
     }
 }

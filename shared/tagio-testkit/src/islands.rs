@@ -1,6 +1,6 @@
 //! A relay, a host and a viewer in networks of their own, joined by links whose rate can be chosen.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::{
     Lab, Namespace, Program,
@@ -59,8 +59,13 @@ impl Islands {
 
     /// Starts a viewer and waits for its first frame.
     pub fn viewer(&self, relay: &Relay, host: &Host, args: &[&str]) -> Program {
+        self.viewer_by(relay.address, host, args)
+    }
+
+    /// Starts a viewer that knows the relay under this address, and waits for its first frame.
+    pub fn viewer_by(&self, relay: SocketAddr, host: &Host, args: &[&str]) -> Program {
         let mut command = self.lab.viewer_command(&host.id(), args);
-        command.args(["--password", PASSWORD, "--relay", &relay.flag()]);
+        command.args(["--password", PASSWORD, "--relay", &relay.to_string()]);
         let viewer = Program::start("viewer", &mut self.viewer_net.inside(&command));
         viewer.word("first-frame", LIMIT);
         viewer

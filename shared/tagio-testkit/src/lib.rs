@@ -13,7 +13,11 @@ mod skip;
 mod temp_dir;
 
 #[cfg(target_os = "linux")]
+pub mod bad_line;
+#[cfg(target_os = "linux")]
 pub mod canvas;
+#[cfg(target_os = "linux")]
+pub mod cinema;
 #[cfg(target_os = "linux")]
 mod desktop;
 #[cfg(target_os = "linux")]
@@ -39,4 +43,7 @@ pub use skip::skipped;
 pub use temp_dir::TempDir;
 
 #[cfg(target_os = "linux")]
-pub use {canvas::Canvas, islands::Islands, lab::Lab, namespace::Namespace, screen::Screen, xvfb::Xvfb};
+pub use {
+    bad_line::BadLine, canvas::Canvas, cinema::Cinema, islands::Islands, lab::Lab, namespace::Namespace,
+    screen::Screen, xvfb::Xvfb,
+};

@@ -1,12 +1,16 @@
 //! Separate networks on one machine: Linux namespaces joined by virtual cables. For root only.
 
 use std::{
+    fs::File,
     net::Ipv4Addr,
+    os::fd::AsFd as _,
+    path::Path,
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context as _, Result};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::{program::run, skipped};
 
@@ -116,6 +120,14 @@ impl Namespace {
     #[track_caller]
     pub fn read(&self, path: &str) -> String {
         self.run(&["cat", path]).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// From now on the sockets that this thread opens are inside, and so are the threads that it starts.
+    pub fn enter(&self) -> Result<()> {
+        let path = Path::new("/run/netns").join(&self.name);
+        let net = File::open(&path).with_context(|| format!("no {}", path.display()))?;
+        move_into_link_name_space(net.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(())
     }
 
     /// The same command, to be started inside.

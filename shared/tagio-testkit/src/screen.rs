@@ -28,6 +28,14 @@ pub mod keysym {
     pub const SHIFT_LEFT: u32 = 0xffe1;
     /// The left control key.
     pub const CONTROL_LEFT: u32 = 0xffe3;
+    /// The left alt key.
+    pub const ALT_LEFT: u32 = 0xffe9;
+    /// Home.
+    pub const HOME: u32 = 0xff50;
+    /// Tab.
+    pub const TAB: u32 = 0xff09;
+    /// Escape.
+    pub const ESCAPE: u32 = 0xff1b;
 }
 
 /// A person's pace; programs that remap keys need some time between two.

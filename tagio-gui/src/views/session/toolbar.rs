@@ -271,6 +271,8 @@ pub(super) fn menu_ui(button: &Response, width: f32, add: impl FnOnce(&mut Ui)) 
         // A menu would stretch words and buttons to its full width.
         let ragged = Layout::top_down(Align::Min);
         let room = ui.ctx().content_rect().bottom() - button.rect.bottom() - MENU_GAP - 2.0 * space::M;
+        // A choice may bring others with it: else the menu keeps the height that it opened with.
+        ui.set_max_height(room);
         ScrollArea::vertical().max_height(room).show(ui, |ui| {
             ui.reset_style();
             Frame::new().inner_margin(Margin::same(10)).show(ui, |ui| {
