@@ -7,6 +7,7 @@
 
 mod link;
 mod min_latency;
+mod portion;
 
 use std::{
     collections::VecDeque,
@@ -17,6 +18,7 @@ use tagio_wire::picture::UpdateNumber;
 
 use link::LinkRate;
 use min_latency::MinLatency;
+use portion::Portion;
 
 /// How much of the link's time may still be queued when the next update is encoded: covers the encoding and
 /// the jitter of timers, so that the link never waits for the host.
@@ -68,6 +70,7 @@ pub struct Pacer {
     flight_bytes: u64,
     min_latency: MinLatency,
     rate: LinkRate,
+    portion: Portion,
     /// When the link will have carried all that was handed to it.
     link_free_at: Instant,
     last_ack_at: Option<Instant>,
@@ -84,6 +87,7 @@ impl Pacer {
             flight_bytes: 0,
             min_latency: MinLatency::new(path_rtt, now),
             rate: LinkRate::default(),
+            portion: Portion::default(),
             link_free_at: now,
             last_ack_at: None,
             latency: None,
@@ -100,6 +104,7 @@ impl Pacer {
     pub fn on_path_changed(&mut self, path_rtt: Duration, now: Instant) {
         self.min_latency = MinLatency::new(path_rtt, now);
         self.rate = LinkRate::default();
+        self.portion = Portion::default();
         self.predict_link();
     }
 
@@ -129,7 +134,9 @@ impl Pacer {
         // The link began with these bytes when they were handed over, or when it was done with those before.
         let arrives = first.at + self.min_latency.value();
         let behind = self.last_ack_at.filter(|last| *last > arrives);
-        self.rate.observe(bytes, now.saturating_duration_since(behind.unwrap_or(arrives)), behind.is_some());
+        let service = now.saturating_duration_since(behind.unwrap_or(arrives));
+        self.rate.observe(bytes, service, behind.is_some());
+        self.portion.observe(bytes, service);
         self.last_ack_at = Some(now);
         self.predict_link();
 
@@ -152,6 +159,11 @@ impl Pacer {
     /// How fast the link carries, if an acknowledgement has told it.
     pub fn bytes_per_second(&self) -> Option<f64> {
         self.rate.bytes_per_second()
+    }
+
+    /// Most bytes of the next update.
+    pub fn update_bytes_max(&self) -> usize {
+        self.portion.bytes_max(self.rate.bytes_per_second()) as usize
     }
 
     /// What the pacer knows.
