@@ -57,7 +57,7 @@ impl Tally {
     pub fn assert_all_happened(&self) {
         let Self { updates, copies, h264, jpeg, shown, lost, overtaken, refreshes, resizes } = self;
         let counts = [updates, copies, h264, jpeg, shown, lost, overtaken, refreshes, resizes];
-        assert!(counts.into_iter().all(|count| *count > 2), "this tests little: {self:?}");
+        assert!(counts.into_iter().all(|count| *count > 0), "this tests little: {self:?}");
     }
 }
 
