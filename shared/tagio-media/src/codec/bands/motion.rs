@@ -8,7 +8,10 @@ use memchr::memchr_iter;
 use tagio_wire::{Rect, Size};
 
 use super::plane::RgbPlane;
-use crate::{pixels::RGB_BYTES, region::cut};
+use crate::{
+    pixels::RGB_BYTES,
+    region::{cut, without},
+};
 
 /// Most copies in one update. What moves is one pane or one window.
 pub(super) const COPIES_MAX: usize = 6;
@@ -150,6 +153,27 @@ impl MotionSearch {
         let source = shift.source(to, pictures.old.size())?;
         Some(Moved { to, x: source.x, y: source.y })
     }
+}
+
+/// The parts of what moved that do not come from a rectangle of `inexact`, at most [`COPIES_MAX`]; the rest is added
+/// to `changed`. A copy takes along what its source looks like.
+pub(super) fn exact_only(found: Vec<Moved>, inexact: &[Rect], changed: &mut Vec<Rect>) -> Vec<Moved> {
+    let mut copies = Vec::new();
+    for moved in found {
+        let source = Rect { x: moved.x, y: moved.y, ..moved.to };
+        let exact = without(&[source], inexact);
+        let at = |part: Rect| Rect {
+            x: part.x - source.x + moved.to.x,
+            y: part.y - source.y + moved.to.y,
+            ..part
+        };
+        changed.extend(without(&[source], &exact).into_iter().map(at));
+        copies.extend(exact.into_iter().map(|part| Moved { to: at(part), x: part.x, y: part.y }));
+    }
+    copies.sort_by_key(|moved| std::cmp::Reverse(moved.to.area()));
+    let worth = copies.iter().take(COPIES_MAX).take_while(|moved| moved.to.area() >= AREA_MIN).count();
+    changed.extend(copies.drain(worth..).map(|moved| moved.to));
+    copies
 }
 
 fn is_worth(rect: Rect) -> bool {

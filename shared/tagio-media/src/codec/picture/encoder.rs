@@ -4,17 +4,20 @@ use std::time::Instant;
 
 use tagio_wire::{
     Rect, Size, limits,
-    picture::{Band, Codec, Timing, UpdateHeader, UpdateNumber},
+    picture::{Timing, UpdateHeader, UpdateNumber},
     session::{Quality, VideoWish},
 };
 
-use super::slot::{VideoSlot, VideoTaste};
+use super::{
+    slot::{VideoSlot, VideoTaste},
+    stills::Stills,
+};
 use crate::{
     Region, View,
     activity::{Activity, Playing, Policy},
     codec::{
         EncodeError, EncodedFrame, EncodedUpdate,
-        bands::{BandEncoder, BandOptions},
+        bands::{BandEncoder, BandOptions, Bands, Work},
     },
 };
 
@@ -27,11 +30,26 @@ const UPDATE_SECONDS_MAX: f64 = 0.05;
 /// Smallest size at which updates are cut into pieces.
 const UPDATE_BYTES_MIN: usize = 4 * 1024;
 
+/// Share of such an update that JPEGs may take where something exact is to be sent too.
+const STILLS_SHARE: usize = 4;
+
+/// Share of such an update up to which photographs are made exact: what changes meanwhile waits for half as long.
+const REFINED_SHARE: usize = 2;
+
 /// What is known of the way to the viewer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Link {
     /// How fast it carries, once that is known.
     pub bytes_per_second: Option<f64>,
+}
+
+impl Link {
+    /// What one update may hold.
+    fn update_bytes_max(self) -> usize {
+        self.bytes_per_second.map_or(limits::UPDATE_BYTES_MAX, |rate| {
+            ((rate * UPDATE_SECONDS_MAX) as usize).max(UPDATE_BYTES_MIN)
+        })
+    }
 }
 
 /// What goes to the viewer.
@@ -50,6 +68,9 @@ pub struct PictureEncoder {
     seen: Option<(Size, u8)>,
     activity: Activity,
     slots: [Option<VideoSlot>; SLOTS],
+    stills: Stills,
+    /// Whether photographs may be shown before they are exact.
+    stills_wanted: bool,
     taste: VideoTaste,
     /// The newest video frame, 0 before the first.
     newest_frame: UpdateNumber,
@@ -71,6 +92,8 @@ impl PictureEncoder {
             seen: None,
             activity: Activity::new(),
             slots: [const { None }; SLOTS],
+            stills: Stills::default(),
+            stills_wanted: true,
             taste: VideoTaste::new(Quality::Auto, VideoWish::H264),
             newest_frame: 0,
             video_until: 0,
@@ -80,6 +103,11 @@ impl PictureEncoder {
     /// What the viewer wants from now on.
     pub fn set_wish(&mut self, quality: Quality, video: VideoWish) {
         self.taste = VideoTaste::new(quality, video);
+        self.stills_wanted = quality != Quality::Sharp;
+        if !self.stills_wanted {
+            let inexact = self.stills.release_all();
+            self.insist(inexact);
+        }
         self.activity.set_policy(match quality {
             Quality::Auto | Quality::Saver { .. } => Policy::AUTO,
             Quality::Sharp => Policy::SHARP,
@@ -97,7 +125,9 @@ impl PictureEncoder {
     /// Whether something is left that found no room: call again when the link has room, if need be with no
     /// new damage.
     pub fn is_behind(&self) -> bool {
-        !self.bands.pending().is_empty() || self.slots.iter().flatten().any(|slot| slot.is_stale)
+        !self.bands.pending().is_empty()
+            || !self.stills.is_empty()
+            || self.slots.iter().flatten().any(|slot| slot.is_stale)
     }
 
     /// When something may turn out to have stopped moving, and has to be made exact.
@@ -123,14 +153,13 @@ impl PictureEncoder {
         let starts = self.start_anew(view)?;
         self.activity.note(view, damage, now);
         let playing = self.activity.videos(now);
-        self.follow(&playing)?;
-        self.take_damage(damage);
+        self.follow(view, &playing)?;
+        self.take_damage(view, damage);
         let frames = self.encode_frames(view, link, next)?;
         let number = next.wrapping_add(frames.len() as u32);
-        let bytes_max = link.bytes_per_second.map_or(limits::UPDATE_BYTES_MAX, |rate| {
-            ((rate * UPDATE_SECONDS_MAX) as usize).max(UPDATE_BYTES_MIN)
-        });
-        let update = self.encode_bands(view, bytes_max, number, starts)?;
+        let bytes_before = frames.iter().map(|frame| frame.payload.len()).sum();
+        let bands = self.encode_bands(view, link.update_bytes_max(), bytes_before)?;
+        let update = (starts || !bands.bands.is_empty()).then(|| self.update(bands, number));
         Ok(Encoded { frames, update })
     }
 
@@ -146,13 +175,14 @@ impl PictureEncoder {
         }
         self.seen = Some(seen);
         self.end_all();
+        self.stills.release_all();
         self.bands.start(view.size());
         self.activity.start(view.size());
         Ok(true)
     }
 
     /// Begins, moves and ends videos as they play.
-    fn follow(&mut self, playing: &[Option<Playing>; SLOTS]) -> Result<(), EncodeError> {
+    fn follow(&mut self, view: &View<'_>, playing: &[Option<Playing>; SLOTS]) -> Result<(), EncodeError> {
         for (at, plays) in playing.iter().enumerate() {
             let had = self.slots[at].as_ref().map(|slot| (slot.id, slot.rect));
             let wants = plays.as_ref().map(|plays| (plays.id, plays.rect));
@@ -162,6 +192,7 @@ impl PictureEncoder {
             self.end(at);
             if let Some((id, rect)) = wants {
                 self.slots[at] = Some(VideoSlot::new(id, rect, self.taste)?);
+                self.stills.forget(view, rect);
             }
         }
         Ok(())
@@ -170,9 +201,7 @@ impl PictureEncoder {
     /// What a slot showed has to be made exact.
     fn end(&mut self, at: usize) {
         if let Some(slot) = self.slots[at].take() {
-            let mut shown = Region::new();
-            shown.add(slot.rect);
-            self.bands.insist(&shown);
+            self.insist([slot.rect]);
             self.video_until = self.newest_frame;
         }
     }
@@ -181,13 +210,22 @@ impl PictureEncoder {
         (0..SLOTS).for_each(|at| self.end(at));
     }
 
-    /// Shares damage out between videos and bands.
-    fn take_damage(&mut self, damage: &Region) {
+    /// What is shown there is not exact, and has to be.
+    fn insist(&mut self, rects: impl IntoIterator<Item = Rect>) {
+        let mut region = Region::new();
+        rects.into_iter().for_each(|rect| region.add(rect));
+        self.bands.insist(&region);
+    }
+
+    /// Shares damage out between videos, photographs and bands.
+    fn take_damage(&mut self, view: &View<'_>, damage: &Region) {
         let mut damage = damage.clone();
         for slot in self.slots.iter_mut().flatten() {
             slot.is_stale |= damage.rects().iter().any(|rect| rect.intersection(slot.rect).is_some());
             damage.subtract(slot.rect);
         }
+        let changed = self.stills.note(view, &damage);
+        self.insist(changed);
         self.bands.add(&damage);
         for slot in self.slots.iter().flatten() {
             self.bands.hold_back(slot.rect);
@@ -212,47 +250,56 @@ impl PictureEncoder {
         Ok(frames)
     }
 
+    /// Everything but video, after so many bytes of that.
     fn encode_bands(
         &mut self,
         view: &View<'_>,
         bytes_max: usize,
-        number: UpdateNumber,
-        starts: bool,
-    ) -> Result<Option<EncodedUpdate>, EncodeError> {
-        let inexact = self.inexact();
-        let bands = self.bands.encode(view, BandOptions { bytes_max, ..BandOptions::default() })?;
-        let copied = inexact_copies(&bands.bands, &inexact);
-        if !copied.is_empty() {
-            self.bands.insist(&copied);
+        bytes_before: usize,
+    ) -> Result<Bands, EncodeError> {
+        if self.stills_wanted {
+            let affordable = self.stills.release_waiting(bytes_max);
+            self.insist(affordable);
         }
-        if bands.bands.is_empty() && !starts {
-            return Ok(None);
+        let slots = self.slots.iter().flatten().map(|slot| slot.rect);
+        let held: Vec<Rect> = slots.chain(self.stills.rects()).collect();
+        let mut work = self.bands.find_work(view, &held);
+        if self.stills_wanted {
+            self.add_stills(view, &mut work, bytes_max, bytes_before)?;
         }
-        let seen = self.seen.unwrap_or_default();
-        let header =
-            UpdateHeader { video_until: self.video_until, bands: bands.bands, ..header(number, seen) };
-        Ok(Some(EncodedUpdate { header, payload: bands.payload }))
+        let update =
+            self.bands.encode_work(view, work, BandOptions { bytes_max, ..BandOptions::default() })?;
+        self.stills.note_exact(view, &update.bands);
+        Ok(update)
     }
 
-    /// Where the viewer shows something else than its base.
-    fn inexact(&self) -> Region {
-        let mut inexact = self.bands.insisted().clone();
-        self.slots.iter().flatten().for_each(|slot| inexact.add(slot.rect));
-        inexact
-    }
-}
-
-/// Where copies bring something that is not exact.
-fn inexact_copies(bands: &[Band], inexact: &Region) -> Region {
-    let mut copied = Region::new();
-    for band in bands {
-        if let Codec::Copy { x, y } = band.codec {
-            for part in inexact.within(Rect { x, y, ..band.rect }).rects() {
-                copied.add(Rect { x: part.x - x + band.rect.x, y: part.y - y + band.rect.y, ..*part });
-            }
+    /// Turns what is natural and too dear into JPEGs, and has those that are shown made exact where there is room.
+    fn add_stills(
+        &mut self,
+        view: &View<'_>,
+        work: &mut Work,
+        bytes_max: usize,
+        bytes_before: usize,
+    ) -> Result<(), EncodeError> {
+        for rect in self.stills.take(view, &mut work.rects, bytes_max) {
+            self.bands.hold_back(rect);
         }
+        // Before the JPEGs: no update holds the same pixels twice.
+        work.later_bytes_max = (bytes_max / REFINED_SHARE).saturating_sub(bytes_before);
+        work.later = self.stills.next_exact(work.later_bytes_max);
+        let share = if work.rects.is_empty() { 1 } else { STILLS_SHARE };
+        work.begun = self.stills.encode(view, self.taste.jpeg_quality, bytes_max / share)?;
+        Ok(())
     }
-    copied
+
+    fn update(&self, bands: Bands, number: UpdateNumber) -> EncodedUpdate {
+        let header = UpdateHeader {
+            video_until: self.video_until,
+            bands: bands.bands,
+            ..header(number, self.seen.unwrap_or_default())
+        };
+        EncodedUpdate { header, payload: bands.payload }
+    }
 }
 
 fn header(number: UpdateNumber, (screen, scale): (Size, u8)) -> UpdateHeader {

@@ -3,7 +3,9 @@
 mod decoder;
 mod encoder;
 mod frames;
+mod mask;
 mod slot;
+mod stills;
 
 pub use decoder::{PictureDecoder, Played};
 pub use encoder::{Encoded, Link, PictureEncoder};
