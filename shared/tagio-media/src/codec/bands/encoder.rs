@@ -22,7 +22,7 @@ const BANDS_MAX: usize = limits::BANDS_MAX - COPIES_MAX;
 /// How one update is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BandOptions {
-    /// zstd's level. 1 serves best; 3 makes a first picture 4 % smaller, and scrolled text no smaller.
+    /// zstd's level.
     pub level: i32,
     /// It ends after the band that reaches this many bytes; the rest stays pending.
     pub bytes_max: usize,
@@ -68,6 +68,8 @@ pub struct BandEncoder {
     fresh: RgbPlane,
     motion: MotionSearch,
     queue: Queue,
+    /// Scratch: a band's prefix and its pixels, back to back: zstd is faster when the one lies before the other.
+    raw: Vec<u8>,
 }
 
 impl BandEncoder {
@@ -175,9 +177,10 @@ impl BandEncoder {
         self.queue.fill(&work.rects, bytes_max);
         let begun = work.begun.bands.len();
         let mut update = work.begun;
-        self.compress(self.queue.bands(), &mut update, options.level, bytes_max)?;
+        let queued = self.queue.bands().to_vec();
+        self.compress(&queued, &mut update, options.level, bytes_max)?;
         let sent = update.bands.len() - begun;
-        if sent == self.queue.bands().len() {
+        if sent == queued.len() {
             work.later.iter().for_each(|rect| self.fresh.pack(view, *rect));
             self.compress(&work.later, &mut update, options.level, work.later_bytes_max.min(bytes_max))?;
         }
@@ -196,19 +199,18 @@ impl BandEncoder {
 
     /// Appends bands at `rects`, in that order, until the update has `bytes_max` bytes.
     fn compress(
-        &self,
+        &mut self,
         rects: &[Rect],
         update: &mut Bands,
         level: i32,
         bytes_max: usize,
     ) -> Result<(), EncodeError> {
-        let mut raw = Vec::new();
         for &rect in rects {
             let from = update.payload.len();
             if from >= bytes_max || update.bands.len() == BANDS_MAX {
                 break;
             }
-            self.compress_band(rect, level, &mut raw, &mut update.payload)?;
+            self.compress_band(rect, level, &mut update.payload)?;
             if update.payload.len() > limits::UPDATE_BYTES_MAX {
                 update.payload.truncate(from);
                 break;
@@ -219,22 +221,15 @@ impl BandEncoder {
         Ok(())
     }
 
-    /// Appends the payload of one band to `out`. `raw` is scratch for its prefix and its pixels, back to back: zstd
-    /// is faster when the one lies before the other.
-    fn compress_band(
-        &self,
-        rect: Rect,
-        level: i32,
-        raw: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
-        raw.clear();
+    /// Appends the payload of one band to `out`.
+    fn compress_band(&mut self, rect: Rect, level: i32, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.raw.clear();
         if !self.base_is_black {
-            self.base.append_rect(prefix_rect(rect, self.base.size()), raw);
+            self.base.append_rect(prefix_rect(rect, self.base.size()), &mut self.raw);
         }
-        let prefix_len = raw.len();
-        self.fresh.append_rect(rect, raw);
-        let (prefix, data) = raw.split_at(prefix_len);
+        let prefix_len = self.raw.len();
+        self.fresh.append_rect(rect, &mut self.raw);
+        let (prefix, data) = self.raw.split_at(prefix_len);
         zstd::compress(level, prefix, data, out).map_err(refused)
     }
 

@@ -9,6 +9,7 @@ use tagio_wire::{
 };
 
 use super::{
+    link::Link,
     slot::{VideoSlot, VideoTaste},
     stills::Stills,
 };
@@ -23,34 +24,11 @@ use crate::{
 
 const SLOTS: usize = limits::VIDEO_SLOTS as usize;
 
-/// How long the link may take for one update: what is bigger comes in pieces, so that something small never
-/// waits for more than this.
-const UPDATE_SECONDS_MAX: f64 = 0.05;
-
-/// Smallest size at which updates are cut into pieces.
-const UPDATE_BYTES_MIN: usize = 4 * 1024;
-
-/// Share of such an update that JPEGs may take where something exact is to be sent too.
+/// Share of an update that JPEGs may take where something exact is to be sent too.
 const STILLS_SHARE: usize = 4;
 
-/// Share of such an update up to which photographs are made exact: what changes meanwhile waits for half as long.
+/// Share of an update up to which photographs are made exact: what changes meanwhile waits for half as long.
 const REFINED_SHARE: usize = 2;
-
-/// What is known of the way to the viewer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Link {
-    /// How fast it carries, once that is known.
-    pub bytes_per_second: Option<f64>,
-}
-
-impl Link {
-    /// What one update may hold.
-    fn update_bytes_max(self) -> usize {
-        self.bytes_per_second.map_or(limits::UPDATE_BYTES_MAX, |rate| {
-            ((rate * UPDATE_SECONDS_MAX) as usize).max(UPDATE_BYTES_MIN)
-        })
-    }
-}
 
 /// What goes to the viewer.
 #[derive(Debug, Default)]
@@ -72,6 +50,8 @@ pub struct PictureEncoder {
     /// Whether photographs may be shown before they are exact.
     stills_wanted: bool,
     taste: VideoTaste,
+    /// See [`Self::set_load`].
+    load: f64,
     /// The newest video frame, 0 before the first.
     newest_frame: UpdateNumber,
     /// See [`UpdateHeader::video_until`].
@@ -95,6 +75,7 @@ impl PictureEncoder {
             stills: Stills::default(),
             stills_wanted: true,
             taste: VideoTaste::new(Quality::Auto, VideoWish::H264),
+            load: 0.0,
             newest_frame: 0,
             video_until: 0,
         }
@@ -115,6 +96,11 @@ impl PictureEncoder {
         });
         // Another codec, another encoder: what plays is found again at once.
         self.end_all();
+    }
+
+    /// What part of the time encoding takes for all viewers, 0 to 1: on a busy machine it is done with less care.
+    pub fn set_load(&mut self, load: f64) {
+        self.load = load;
     }
 
     /// The viewer lost a video frame: the next ones must need no other.
@@ -151,14 +137,18 @@ impl PictureEncoder {
         now: Instant,
     ) -> Result<Encoded, EncodeError> {
         let starts = self.start_anew(view)?;
+        // First: what begins to play would leave parts of photographs as if they had been sent as they are now.
+        let changed = self.stills.note(view, damage);
+        self.insist(changed);
         self.activity.note(view, damage, now);
         let playing = self.activity.videos(now);
         self.follow(view, &playing)?;
-        self.take_damage(view, damage);
+        self.take_damage(damage);
         let frames = self.encode_frames(view, link, next)?;
         let number = next.wrapping_add(frames.len() as u32);
         let bytes_before = frames.iter().map(|frame| frame.payload.len()).sum();
-        let bands = self.encode_bands(view, link.update_bytes_max(), bytes_before)?;
+        let options = BandOptions { level: link.level(self.load), bytes_max: link.update_bytes_max() };
+        let bands = self.encode_bands(view, options, bytes_before)?;
         let update = (starts || !bands.bands.is_empty()).then(|| self.update(bands, number));
         Ok(Encoded { frames, update })
     }
@@ -217,15 +207,13 @@ impl PictureEncoder {
         self.bands.insist(&region);
     }
 
-    /// Shares damage out between videos, photographs and bands.
-    fn take_damage(&mut self, view: &View<'_>, damage: &Region) {
+    /// Shares damage out between videos and bands.
+    fn take_damage(&mut self, damage: &Region) {
         let mut damage = damage.clone();
         for slot in self.slots.iter_mut().flatten() {
             slot.is_stale |= damage.rects().iter().any(|rect| rect.intersection(slot.rect).is_some());
             damage.subtract(slot.rect);
         }
-        let changed = self.stills.note(view, &damage);
-        self.insist(changed);
         self.bands.add(&damage);
         for slot in self.slots.iter().flatten() {
             self.bands.hold_back(slot.rect);
@@ -254,21 +242,20 @@ impl PictureEncoder {
     fn encode_bands(
         &mut self,
         view: &View<'_>,
-        bytes_max: usize,
+        options: BandOptions,
         bytes_before: usize,
     ) -> Result<Bands, EncodeError> {
         if self.stills_wanted {
-            let affordable = self.stills.release_waiting(bytes_max);
+            let affordable = self.stills.release_waiting(options.bytes_max);
             self.insist(affordable);
         }
         let slots = self.slots.iter().flatten().map(|slot| slot.rect);
         let held: Vec<Rect> = slots.chain(self.stills.rects()).collect();
         let mut work = self.bands.find_work(view, &held);
         if self.stills_wanted {
-            self.add_stills(view, &mut work, bytes_max, bytes_before)?;
+            self.add_stills(view, &mut work, options.bytes_max, bytes_before)?;
         }
-        let update =
-            self.bands.encode_work(view, work, BandOptions { bytes_max, ..BandOptions::default() })?;
+        let update = self.bands.encode_work(view, work, options)?;
         self.stills.note_exact(view, &update.bands);
         Ok(update)
     }

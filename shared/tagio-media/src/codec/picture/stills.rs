@@ -70,7 +70,7 @@ impl Stills {
         rects
     }
 
-    /// Forgets what lies in a rectangle: it plays now.
+    /// Forgets what lies in a rectangle: it plays now. To be called with the view that was noted last.
     pub(super) fn forget(&mut self, view: &View<'_>, rect: Rect) {
         self.waiting = self.waiting.drain(..).flat_map(|piece| cut(piece, rect)).collect();
         self.keep_outside(view, rect);
