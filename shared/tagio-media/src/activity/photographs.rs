@@ -1,5 +1,7 @@
 //! Where the photographs of a picture are.
 
+use std::cmp::Reverse;
+
 use tagio_wire::Rect;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     natural::{Kind, kind, kind_of, tiles},
     tile::TILE,
 };
-use crate::View;
+use crate::{View, region::without};
 
 /// By how many rows or columns a photograph is followed beyond its whole tiles.
 const EDGE: u32 = 8;
@@ -30,11 +32,16 @@ pub fn natural_parts(view: &View<'_>, rect: Rect) -> Vec<Rect> {
         }
     }
     stack(&mut parts, &mut row);
-    for at in 0..parts.len() {
-        parts[at] = follow_edges(view, rect, &parts, at, &mut block);
+    // The largest first: what is ragged at its edges is better taken by rows and columns than by tiles.
+    parts.sort_by_key(|part| Reverse(part.area()));
+    let mut found: Vec<Rect> = Vec::new();
+    for part in parts {
+        for piece in without(&[part], &found) {
+            let followed = follow_edges(view, rect, piece, &found, &mut block);
+            found.extend(Some(followed).filter(|part| !part.is_empty()));
+        }
     }
-    parts.retain(|part| !part.is_empty());
-    parts
+    found
 }
 
 /// Whether anything in a rectangle of the view looks like text or windows.
@@ -53,20 +60,17 @@ fn stack(parts: &mut Vec<Rect>, row: &mut Vec<Rect>) {
     }
 }
 
-/// Part `at` as far as its edges really are natural, and then with the natural strips beside it, by less than a tile
-/// on each side.
-fn follow_edges(view: &View<'_>, rect: Rect, parts: &[Rect], at: usize, block: &mut Block) -> Rect {
-    let mut part = parts[at];
+/// A part as far as its edges really are natural, and then with the natural strips beside it, by less than a tile on
+/// each side and without what has been found already.
+fn follow_edges(view: &View<'_>, rect: Rect, part: Rect, found: &[Rect], block: &mut Block) -> Rect {
+    // Paper first: half a tile of it makes the other half look like text.
+    let part = trim(part, |strip| is_natural_strip(view, strip, block, usize::MAX));
+    let mut part = trim(part, |strip| is_natural_strip(view, strip, block, 0));
     for side in SIDES {
-        let mut is_trimmed = false;
-        while !part.is_empty() && !is_natural_strip(view, side.within(part), block) {
-            part = side.without(part);
-            is_trimmed = true;
-        }
         for _ in 1..TILE / EDGE {
             let Some(strip) = side.beyond(part).intersection(rect) else { break };
-            let is_free = (0..).zip(parts).all(|(i, other)| i == at || other.intersection(strip).is_none());
-            if is_trimmed || !is_free || !is_natural_strip(view, strip, block) {
+            let is_free = found.iter().all(|other| other.intersection(strip).is_none());
+            if !is_free || !is_natural_strip(view, strip, block, 0) {
                 break;
             }
             part = part.union(strip);
@@ -75,18 +79,34 @@ fn follow_edges(view: &View<'_>, rect: Rect, parts: &[Rect], at: usize, block: &
     part
 }
 
-/// Whether most of a strip looks natural, and nothing of it like text.
-fn is_natural_strip(view: &View<'_>, strip: Rect, block: &mut Block) -> bool {
-    let (mut natural, mut other) = (0, 0);
-    for tile in tiles(strip) {
-        block.load(view, tile, 1);
-        match kind(block) {
-            Kind::Natural => natural += 1,
-            Kind::Flat => other += 1,
-            Kind::Synthetic => return false,
+/// A part without the strips along its sides that are not natural, by at most a tile on each side.
+fn trim(mut part: Rect, mut is_natural: impl FnMut(Rect) -> bool) -> Rect {
+    for side in SIDES {
+        for _ in 0..TILE / EDGE {
+            if part.is_empty() || is_natural(side.within(part)) {
+                break;
+            }
+            part = side.without(part);
         }
     }
-    natural > other
+    part
+}
+
+/// Whether most of a strip looks natural, and at most so many tiles of it like text.
+fn is_natural_strip(view: &View<'_>, strip: Rect, block: &mut Block, synthetic_max: usize) -> bool {
+    let (mut natural, mut flat, mut synthetic) = (0, 0, 0);
+    let (width, height) = (TILE.min(strip.width), TILE.min(strip.height));
+    for tile in tiles(strip) {
+        // The last one as long as the others: in a short one a few pixels of paper would count too much.
+        let (x, y) = (tile.x.min(strip.right() - width), tile.y.min(strip.bottom() - height));
+        block.load(view, Rect::new(x, y, width, height), 1);
+        match kind(block) {
+            Kind::Natural => natural += 1,
+            Kind::Flat => flat += 1,
+            Kind::Synthetic => synthetic += 1,
+        }
+    }
+    natural > flat + synthetic && synthetic <= synthetic_max
 }
 
 /// A side of a rectangle.
@@ -132,6 +152,55 @@ impl Side {
             Self::Bottom => Rect { y: rect.bottom(), height: EDGE, ..rect },
             Self::Left => Rect { x: rect.x - left, width: left, ..rect },
             Self::Right => Rect { x: rect.right(), width: EDGE, ..rect },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tagio_wire::Size;
+
+    use super::*;
+    use crate::Framebuffer;
+
+    const SCREEN: Size = Size::new(800, 600);
+
+    /// White, with soft shades and grain in one place and letters of black strokes in another.
+    fn page(photograph: Rect, text: Rect) -> Framebuffer {
+        let mut page = Framebuffer::new(SCREEN);
+        page.bytes_mut().fill(0xff);
+        let mut grain = 1_u32;
+        for (y, row) in page.rows_mut(photograph).enumerate() {
+            for (x, pixel) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                grain = grain.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let shade = ((x + 2 * y) / 8) as u8 / 2 + 40 + (grain >> 29) as u8;
+                *pixel = [shade, shade ^ 1, 255 - shade, 0];
+            }
+        }
+        for (y, row) in page.rows_mut(text).enumerate() {
+            for (x, pixel) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                if y % 18 < 12 && (x % 9 == 2 || (x / 9 + y) % 5 == 0) {
+                    *pixel = [0; 4];
+                }
+            }
+        }
+        page
+    }
+
+    #[test]
+    fn a_photograph_is_found_to_its_edges_and_no_text_with_it() {
+        for (dx, dy) in [(0, 0), (13, 7), (40, 29), (63, 50)] {
+            let photograph = Rect::new(70 + dx, 50 + dy, 401, 301);
+            let text = Rect::new(70 + dx, photograph.bottom() + 20, 500, 120);
+            let page = page(photograph, text);
+            let parts = natural_parts(&View::whole(&page), SCREEN.rect());
+            let found: u64 =
+                parts.iter().filter_map(|part| part.intersection(photograph)).map(Rect::area).sum();
+            assert!(found * 10 >= photograph.area() * 9, "{dx}, {dy}: {found} of {}", photograph.area());
+            assert!(parts.iter().all(|part| part.intersection(text).is_none()), "{dx}, {dy}: {parts:?}");
+            let overlap =
+                (0..parts.len()).any(|i| parts[..i].iter().any(|part| part.intersection(parts[i]).is_some()));
+            assert!(!overlap, "{dx}, {dy}: {parts:?}");
         }
     }
 }

@@ -69,3 +69,28 @@ impl Mask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_every_pixel_once_and_copies_to_the_pixel() {
+        let mut mask = Mask::new(Size::new(50, 40));
+        mask.add(Rect::new(10, 10, 20, 10));
+        mask.add(Rect::new(20, 5, 20, 10));
+        assert_eq!(mask.area(), 200 + 200 - 50);
+        let from = Rect::new(15, 5, 10, 10);
+        let read = mask.read(from).expect("some of it is there");
+        let to = Rect::new(40, 30, 10, 10);
+        mask.write(to, &read);
+        mask.write(to, &read);
+        let copied = 5 * 5 + 5 * 10;
+        assert_eq!(mask.area(), 350 + copied);
+        assert!(mask.read(Rect::new(0, 0, 10, 40)).is_none());
+        mask.subtract(Rect::new(0, 0, 50, 25));
+        assert_eq!(mask.area(), copied);
+        mask.subtract(to);
+        assert_eq!((mask.area(), mask.pixels.len()), (0, 0));
+    }
+}
