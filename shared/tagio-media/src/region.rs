@@ -131,6 +131,13 @@ fn wasted(a: Rect, b: Rect) -> u64 {
     a.union(b).area().saturating_sub(a.area() - shared).saturating_sub(b.area())
 }
 
+/// `rects` without what lies in `holes`.
+pub(crate) fn without(rects: &[Rect], holes: &[Rect]) -> Vec<Rect> {
+    holes
+        .iter()
+        .fold(rects.to_vec(), |rects, hole| rects.into_iter().flat_map(|rect| cut(rect, *hole)).collect())
+}
+
 /// `rect` without `hole`, in at most four pieces.
 pub(crate) fn cut(rect: Rect, hole: Rect) -> Vec<Rect> {
     let Some(hole) = rect.intersection(hole) else { return vec![rect] };

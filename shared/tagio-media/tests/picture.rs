@@ -8,7 +8,7 @@ mod desktop;
 use std::time::{Duration, Instant};
 
 use desktop::{
-    Desktop, film,
+    Desktop, film, link,
     random::Random,
     session::{Session, Tally},
 };
@@ -123,7 +123,7 @@ impl Play {
 
     fn a_link(&mut self) -> Link {
         let rates = [None, Some(4e3), Some(60e3), Some(1e6)];
-        Link { bytes_per_second: rates[self.random.below(4) as usize] }
+        rates[self.random.below(4) as usize].map_or_else(Link::default, link)
     }
 
     /// Another part of the screen, another codec for video, and where bytes are saved colour and resolution.

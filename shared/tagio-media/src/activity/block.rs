@@ -9,7 +9,7 @@ use crate::{
 
 /// Rows of pixels as `0x00rrggbb`.
 #[derive(Default)]
-pub(super) struct Block {
+pub(crate) struct Block {
     pixels: Vec<u32>,
     width: usize,
     rgb: Vec<u8>,
@@ -17,7 +17,7 @@ pub(super) struct Block {
 
 impl Block {
     /// Takes every `step`-th row of `rect`, which must lie in the view and not be empty.
-    pub(super) fn load(&mut self, view: &View<'_>, rect: Rect, step: u32) {
+    pub(crate) fn load(&mut self, view: &View<'_>, rect: Rect, step: u32) {
         self.pixels.clear();
         self.width = rect.width as usize;
         if let Some(rows) = view.rows(rect) {
@@ -41,7 +41,7 @@ impl Block {
     }
 
     /// A number that is another one when the pixels are others, nearly always.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         self.rows().fold(0, |all, row| {
             (all.rotate_left(9) ^ u64::from(row_fingerprint(row))).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         })

@@ -9,6 +9,7 @@ mod block;
 mod candidates;
 mod film;
 mod natural;
+mod photographs;
 mod streak;
 mod tile;
 
@@ -17,10 +18,12 @@ use std::time::{Duration, Instant};
 use tagio_wire::{Rect, Size, limits};
 
 use crate::{Region, View};
-use block::Block;
+pub(crate) use block::Block;
 use candidates::{Candidate, Recurring};
 use film::Film;
-pub use natural::{is_natural, natural_parts};
+pub use natural::is_natural;
+pub(crate) use photographs::has_synthetic;
+pub use photographs::natural_parts;
 use streak::Pace;
 use tile::Grid;
 

@@ -111,38 +111,6 @@ pub fn is_natural(view: &View<'_>, rect: Rect) -> bool {
     natural > 0 && natural * 10 >= (natural + other) * NATURAL_TENTHS
 }
 
-/// The photographs in a rectangle of the view: parts of it that do not overlap, made of whole tiles that look
-/// natural. What is left is text and windows, and a margin of photographs.
-pub fn natural_parts(view: &View<'_>, rect: Rect) -> Vec<Rect> {
-    let mut block = Block::default();
-    let mut parts: Vec<Rect> = Vec::new();
-    let mut row: Vec<Rect> = Vec::new();
-    for tile in tiles(rect) {
-        if row.last().is_some_and(|run| run.y != tile.y) {
-            stack(&mut parts, &mut row);
-        }
-        if kind_of(view, tile, &mut block) == Kind::Natural {
-            match row.last_mut() {
-                Some(run) if run.right() == tile.x => run.width += tile.width,
-                _ => row.push(tile),
-            }
-        }
-    }
-    stack(&mut parts, &mut row);
-    parts
-}
-
-/// Puts the runs of one row of tiles below those of the rows above where they are as wide.
-fn stack(parts: &mut Vec<Rect>, row: &mut Vec<Rect>) {
-    for run in row.drain(..) {
-        let above = |part: &&mut Rect| part.bottom() == run.y && part.x == run.x && part.width == run.width;
-        match parts.iter_mut().find(above) {
-            Some(part) => part.height += run.height,
-            None => parts.push(run),
-        }
-    }
-}
-
 /// The tiles of a rectangle, row by row, from its own corner on.
 pub(super) fn tiles(rect: Rect) -> impl Iterator<Item = Rect> {
     let step = TILE as usize;

@@ -7,7 +7,7 @@ pub mod pair;
 pub mod random;
 pub mod session;
 
-use tagio_media::Framebuffer;
+use tagio_media::{Framebuffer, codec::picture::Link};
 use tagio_wire::{Rect, Size};
 
 use font::{CELL_HEIGHT, CELL_WIDTH, Font};
@@ -25,6 +25,15 @@ const BAR: [u8; 3] = [0x3c, 0x3c, 0x3c];
 /// Blue, green, red of keywords, names, literals, comments and the rest.
 const INKS: [[u8; 3]; 5] =
     [[0xd6, 0x9c, 0x56], [0xaa, 0xdc, 0xdc], [0x78, 0x91, 0xce], [0x55, 0x99, 0x6a], [0xd4, 0xd4, 0xd4]];
+
+/// A link of so many bytes a second, whose updates take at most 50 ms of it.
+pub const fn link(bytes_per_second: f64) -> Link {
+    let moment = (bytes_per_second * 0.05) as usize;
+    Link {
+        bytes_per_second: Some(bytes_per_second),
+        update_bytes_max: if moment > 4096 { moment } else { 4096 },
+    }
+}
 
 /// A screen and what draws on it.
 pub struct Desktop {

@@ -241,5 +241,7 @@ impl Session {
         let seen = self.decoder.picture().to_rgb();
         let wrong = seen.chunks_exact(3).zip(expected.chunks_exact(3)).filter(|(a, b)| a != b).count();
         assert!(wrong == 0, "{wrong} of {} pixels differ", view.size().area());
+        let share = self.decoder.exact_share();
+        assert!((share - 1.0).abs() < f32::EPSILON, "it says that {share} is exact");
     }
 }

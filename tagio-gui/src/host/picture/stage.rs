@@ -30,6 +30,9 @@ const SAVER_FPS: u8 = 10;
 /// How often a changing screen is read though no viewer can take it: often enough to tell a film from a page.
 const WATCH_INTERVAL: Duration = Duration::from_millis(60);
 
+/// Weight of the newest update in [`Stage::load`].
+const LOAD_WEIGHT: f64 = 0.2;
+
 /// One viewer's view of the screen.
 pub(super) struct Viewer {
     audience: Audience,
@@ -113,6 +116,8 @@ pub(super) struct Stage {
     stale: bool,
     /// When it was read last.
     read_at: Instant,
+    /// Part of the time that reading and encoding take, evened out over some updates; 0 to 1.
+    load: f64,
 }
 
 /// The cursor as last seen, for viewers that join later.
@@ -136,6 +141,7 @@ impl Stage {
             viewers,
             stale: true,
             read_at: now,
+            load: 0.0,
         };
         stage.look_again();
         stage
@@ -250,6 +256,7 @@ impl Stage {
 
     fn update_picture(&mut self, screen: &watch::Sender<ScreenState>) -> Result<(), CaptureError> {
         let began = Instant::now();
+        let since_last = began.saturating_duration_since(self.read_at);
         (self.stale, self.read_at) = (false, began);
         let damage = self.source.update(&mut self.frame)?;
         let layout = ScreenLayout::new(self.frame.size(), self.source.monitors());
@@ -265,10 +272,16 @@ impl Stage {
             let now = Instant::now();
             if !(viewer.has_pending(now) && viewer.wants(now)) {
                 viewer.watch(&self.frame, &damage, now);
-            } else if !viewer.send(&self.frame, timing, self.began) {
-                gone.push(*id);
+            } else {
+                viewer.encoder.set_load(self.load);
+                if !viewer.send(&self.frame, timing, self.began) {
+                    gone.push(*id);
+                }
             }
         }
+        let busy = began.elapsed().as_secs_f64();
+        let share = busy / since_last.as_secs_f64().max(busy).max(f64::EPSILON);
+        self.load += (share - self.load) * LOAD_WEIGHT;
         gone.iter().for_each(|id| drop(self.viewers.remove(id)));
         Ok(())
     }
@@ -303,7 +316,10 @@ impl Viewer {
     fn send(&mut self, frame: &Framebuffer, timing: Timing, clock: Instant) -> bool {
         let now = Instant::now();
         let damage = self.look.damage(&std::mem::take(&mut self.pending));
-        let link = Link { bytes_per_second: self.pacer.bytes_per_second() };
+        let link = Link {
+            bytes_per_second: self.pacer.bytes_per_second(),
+            update_bytes_max: self.pacer.update_bytes_max(),
+        };
         let (view, next) = (View::new(frame, self.look), self.number.wrapping_add(1));
         let encoded = match self.encoder.encode(&view, &damage, link, next, now) {
             Ok(encoded) => encoded,

@@ -26,9 +26,7 @@ pub use picture_window::{Cover, PicturePointer, PictureView, PictureWindow};
 pub use placement::{Placement, ScaleMode, place};
 pub use toolbar::ToolbarState;
 
-use crate::{
-    engine::status::{ViewerCommand, ViewerPhase, ViewerStatus},
-};
+use crate::engine::status::{ViewerCommand, ViewerPhase, ViewerStatus};
 
 /// What the window shows.
 #[derive(Clone, Copy)]

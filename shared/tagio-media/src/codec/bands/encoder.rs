@@ -15,9 +15,9 @@ use super::{
     twin::find_twin,
     zstd,
 };
-use crate::{Region, View, codec::EncodeError, region::cut};
+use crate::{Region, View, codec::EncodeError, pixels::RGB_BYTES, region::without};
 
-/// Most compressed bands in an update: what the protocol allows, less room for copies.
+/// Most bands in an update before its copies: what the protocol allows, less room for those.
 const BANDS_MAX: usize = limits::BANDS_MAX - COPIES_MAX;
 
 /// What zstd makes smaller than by this ratio may be a photograph.
@@ -31,7 +31,7 @@ const TWIN_BYTES_MIN: usize = 24;
 /// How one update is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BandOptions {
-    /// zstd's level. 1 serves best; 3 makes a first picture 4 % smaller, and scrolled text no smaller.
+    /// zstd's level.
     pub level: i32,
     /// It ends after the band that reaches this many bytes; the rest stays pending.
     pub bytes_max: usize,
@@ -41,6 +41,21 @@ impl Default for BandOptions {
     fn default() -> Self {
         Self { level: 1, bytes_max: limits::UPDATE_BYTES_MAX }
     }
+}
+
+/// What goes into one update.
+#[derive(Debug, Default)]
+pub(in crate::codec) struct Work {
+    /// Bands that are encoded already; the update begins with them.
+    pub(in crate::codec) begun: Bands,
+    /// What has to be exact as soon as may be.
+    pub(in crate::codec) rects: Vec<Rect>,
+    /// What moved, none of it from where something inexact is shown.
+    moves: Vec<Moved>,
+    /// What is made exact if all of `rects` finds room, in this order, up to `later_bytes_max` bytes of payload.
+    pub(in crate::codec) later: Vec<Rect>,
+    /// See `later`.
+    pub(in crate::codec) later_bytes_max: usize,
 }
 
 /// Encodes one viewer's picture as exact bands.
@@ -130,93 +145,121 @@ impl BandEncoder {
     /// Encodes what is pending of `view`, which must be as large as the picture. What finds no room stays
     /// pending. On an error everything does.
     pub fn encode(&mut self, view: &View<'_>, options: BandOptions) -> Result<Bands, EncodeError> {
+        let work = self.find_work(view, &[]);
+        self.encode_work(view, work, options)
+    }
+
+    /// What has to be sent of `view`: what differs from the base and what is insisted on, and what of it moved.
+    /// Nothing twice, and nothing of what lies in `held`: what is shown there is not exact, and somebody else's
+    /// care. Those do not overlap.
+    pub(in crate::codec) fn find_work(&mut self, view: &View<'_>, held: &[Rect]) -> Work {
         debug_assert_eq!(view.size(), self.size());
+        let pending = without(self.pending.rects(), held);
+        let insisted = without(self.insisted.rects(), held);
+        pending.iter().for_each(|rect| self.fresh.pack(view, *rect));
+        let mut rects = Vec::new();
+        for piece in without(&pending, &insisted) {
+            find_changes(&self.base, &self.fresh, piece, &mut rects);
+        }
+        let mut moves = Vec::new();
+        if !self.base_is_black {
+            moves = self.motion.take(&self.base, &self.fresh, &mut rects);
+            if !moves.is_empty() {
+                for rect in std::mem::take(&mut rects) {
+                    find_changes(&self.base, &self.fresh, rect, &mut rects);
+                }
+            }
+        }
+        rects.extend(insisted);
+        Work { rects, moves, ..Work::default() }
+    }
+
+    /// Encodes `work` as one update. Of its `rects`, what finds no room stays pending; of what is to come later,
+    /// nothing.
+    pub(in crate::codec) fn encode_work(
+        &mut self,
+        view: &View<'_>,
+        work: Work,
+        options: BandOptions,
+    ) -> Result<Bands, EncodeError> {
         let bytes_max = options.bytes_max.clamp(1, limits::UPDATE_BYTES_MAX);
-        let (rects, moves) = self.find_pending(view);
-        self.queue.fill(&rects, bytes_max);
-        let mut update = self.compress(options.level, bytes_max)?;
-        let sent = update.bands.len();
-        let copies = moves.iter().map(|Moved { to, x, y }| Band {
+        self.queue.fill(&work.rects, bytes_max);
+        let begun = work.begun.bands.len();
+        let mut update = work.begun;
+        let queued = self.queue.bands().to_vec();
+        self.compress(&queued, &mut update, options.level, bytes_max)?;
+        let sent = update.bands.len() - begun;
+        if sent == queued.len() {
+            work.later.iter().for_each(|rect| self.fresh.pack(view, *rect));
+            self.compress(&work.later, &mut update, options.level, work.later_bytes_max.min(bytes_max))?;
+        }
+        let copies = work.moves.iter().map(|Moved { to, x, y }| Band {
             rect: *to,
             codec: Codec::Copy { x: *x, y: *y },
             len: 0,
         });
         update.bands.splice(0..0, copies);
-        for band in &update.bands {
-            self.base.copy_rect_from(&self.fresh, band.rect);
-        }
-        self.base_is_black &= update.bands.is_empty();
+        let exact = || update.bands.iter().filter(|band| band.codec != Codec::Jpeg);
+        exact().for_each(|band| self.base.copy_rect_from(&self.fresh, band.rect));
+        self.base_is_black &= exact().next().is_none();
         self.keep_late(sent);
         Ok(update)
     }
 
-    /// What has to be sent: what differs from the base and what is insisted on, and what of it moved. Nothing
-    /// twice.
-    fn find_pending(&mut self, view: &View<'_>) -> (Vec<Rect>, Vec<Moved>) {
-        for &rect in self.pending.rects() {
-            self.fresh.pack(view, rect);
-        }
-        let mut rects = Vec::new();
-        for piece in without(self.pending.rects(), self.insisted.rects()) {
-            find_changes(&self.base, &self.fresh, piece, &mut rects);
-        }
-        let moves = if self.base_is_black {
-            Vec::new()
-        } else {
-            self.motion.take(&self.base, &self.fresh, &mut rects)
-        };
-        if !moves.is_empty() {
-            for rect in std::mem::take(&mut rects) {
-                find_changes(&self.base, &self.fresh, rect, &mut rects);
-            }
-        }
-        rects.extend(self.insisted.rects());
-        (rects, moves)
-    }
-
-    /// Compresses bands in the order of the queue until there are `bytes_max` bytes.
-    fn compress(&mut self, level: i32, bytes_max: usize) -> Result<Bands, EncodeError> {
-        let mut update = Bands::default();
-        for &rect in self.queue.bands() {
+    /// Appends bands at `rects`, in that order, until the update has `bytes_max` bytes.
+    fn compress(
+        &mut self,
+        rects: &[Rect],
+        update: &mut Bands,
+        level: i32,
+        bytes_max: usize,
+    ) -> Result<(), EncodeError> {
+        for &rect in rects {
             let from = update.payload.len();
             if from >= bytes_max || update.bands.len() == BANDS_MAX {
                 break;
             }
-            self.raw.clear();
-            if !self.base_is_black {
-                self.base.append_rect(prefix_rect(rect, self.base.size()), &mut self.raw);
-            }
-            let prefix_len = self.raw.len();
-            self.fresh.append_rect(rect, &mut self.raw);
-            let (prefix, data) = self.raw.split_at(prefix_len);
-            zstd::compress(level, prefix, data, &mut update.payload).map_err(refused)?;
+            let codec = self.compress_band(rect, level, &mut update.payload)?;
             if update.payload.len() > limits::UPDATE_BYTES_MAX {
                 update.payload.truncate(from);
                 break;
             }
-            if let Some(at) = self.twin(rect, update.payload.len() - from) {
-                update.payload.truncate(from);
-                let codec = Codec::Copy { x: at.x as u32, y: at.y as u32 };
-                update.bands.push(Band { rect, codec, len: 0 });
-                continue;
-            }
-            let width = rect.width as usize;
-            let codec = predict_if_smaller(data, width, from, &mut update.payload, &mut self.planes)?;
             let len = (update.payload.len() - from) as u32;
             update.bands.push(Band { rect, codec, len });
         }
-        Ok(update)
+        Ok(())
+    }
+
+    /// Appends the payload of one band to `out`, as it is smallest.
+    fn compress_band(&mut self, rect: Rect, level: i32, out: &mut Vec<u8>) -> Result<Codec, EncodeError> {
+        let from = out.len();
+        self.raw.clear();
+        if !self.base_is_black {
+            self.base.append_rect(prefix_rect(rect, self.base.size()), &mut self.raw);
+        }
+        let prefix_len = self.raw.len();
+        self.fresh.append_rect(rect, &mut self.raw);
+        let (prefix, data) = self.raw.split_at(prefix_len);
+        zstd::compress(level, prefix, data, out).map_err(refused)?;
+        if let Some(at) = self.twin(rect, out.len() - from) {
+            out.truncate(from);
+            return Ok(Codec::Copy { x: at.x as u32, y: at.y as u32 });
+        }
+        predict_if_smaller(data, rect.width as usize, from, out, &mut self.planes)
     }
 
     /// What can be copied for a band of so many compressed bytes.
     fn twin(&self, rect: Rect, bytes: usize) -> Option<Point> {
         let is_worth_it = bytes >= TWIN_BYTES_MIN && !self.base_is_black;
-        let may_copy = || self.insisted.rects().iter().all(|insisted| insisted.intersection(rect).is_none());
-        if is_worth_it && may_copy() { find_twin(&self.base, &self.fresh, rect) } else { None }
+        is_worth_it.then(|| find_twin(&self.base, &self.fresh, rect)).flatten()
     }
 
     /// Leaves pending what comes after the first `sent` bands of the queue.
     fn keep_late(&mut self, sent: usize) {
+        if sent == self.queue.bands().len() {
+            // Whatever a region holds beyond what it was given.
+            (self.pending, self.insisted) = (Region::new(), Region::new());
+        }
         // Not collected from what is late: joining that would insist again on what lies between.
         self.queue.bands()[..sent].iter().for_each(|rect| self.insisted.subtract(*rect));
         self.pending = self.insisted.clone();
@@ -240,20 +283,13 @@ fn predict_if_smaller(
     }
     planes.clear();
     predict::predict(rgb, width, planes);
-    zstd::compress(1, &[], planes, payload).map_err(refused)?;
+    zstd::compress_parts(planes.chunks_exact(rgb.len() / RGB_BYTES), payload).map_err(refused)?;
     if payload.len() - end < len {
         payload.drain(from..end);
         return Ok(Codec::ZstdPredicted);
     }
     payload.truncate(end);
     Ok(Codec::ZstdPrefix)
-}
-
-/// `rects` without what lies in `holes`.
-fn without(rects: &[Rect], holes: &[Rect]) -> Vec<Rect> {
-    holes
-        .iter()
-        .fold(rects.to_vec(), |rects, hole| rects.into_iter().flat_map(|rect| cut(rect, *hole)).collect())
 }
 
 fn refused(reason: &'static str) -> EncodeError {

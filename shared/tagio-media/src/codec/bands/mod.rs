@@ -22,6 +22,7 @@ use tagio_wire::{Rect, Size, picture::Band};
 use crate::pixels::RGB_BYTES;
 
 pub use decoder::{BandDecoder, BandError};
+pub(super) use encoder::Work;
 pub use encoder::{BandEncoder, BandOptions};
 
 /// Rows above and below a band that belong to its prefix: a scroll by that much finds its pixels even across

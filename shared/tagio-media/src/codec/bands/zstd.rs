@@ -2,7 +2,7 @@
 //!
 //! A frame's header is the same for every band, so it is not sent.
 
-use zstd_safe::{CCtx, CParameter, DCtx, SafeResult, get_error_name};
+use zstd_safe::{CCtx, CParameter, DCtx, InBuffer, OutBuffer, SafeResult, get_error_name};
 
 /// The header of every frame: the magic number, a descriptor that announces neither length, dictionary nor
 /// checksum, and the exponent of the window less 10, shifted by 3 (RFC 8878, section 3.1.1.1). A decoder that
@@ -12,6 +12,9 @@ const HEADER: [u8; 6] = [0x28, 0xb5, 0x2f, 0xfd, 0x00, ((WINDOW_LOG - 10) << 3) 
 /// zstd finds matches as far back as 2 to this power bytes. More than the largest band with its prefix on the
 /// widest screen; zstd lowers it by itself where less will do.
 const WINDOW_LOG: u32 = 25;
+
+/// The same for parts without a prefix: one block.
+const PARTS_WINDOW_LOG: u32 = 17;
 
 /// Bounds of the match table: 2 to this power entries of 4 bytes. A small one keeps a typed letter cheap, as
 /// it is cleared for each band.
@@ -42,16 +45,55 @@ fn compress_frame<'a>(
     data: &[u8],
     out: &mut Vec<u8>,
 ) -> SafeResult {
-    context.set_parameter(CParameter::CompressionLevel(level))?;
-    context.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
-    context.set_parameter(CParameter::HashLog(hash_log(prefix.len() + data.len())))?;
-    context.set_parameter(CParameter::DictIdFlag(false))?;
-    context.set_parameter(CParameter::ContentSizeFlag(false))?;
-    context.set_parameter(CParameter::ChecksumFlag(false))?;
+    set_up(context, level, WINDOW_LOG, prefix.len() + data.len())?;
     if !prefix.is_empty() {
         context.ref_prefix(prefix)?;
     }
     context.compress2(out, data)
+}
+
+/// Like [`compress`] without a prefix, of parts that have little to do with each other: each gets blocks of its own,
+/// and so statistics of its own.
+pub(super) fn compress_parts<'a>(
+    parts: impl Iterator<Item = &'a [u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    let mut frame = Vec::new();
+    stream_parts(parts, &mut frame).map_err(get_error_name)?;
+    out.extend_from_slice(&frame[HEADER.len()..]);
+    debug_assert!(frame[..5] == HEADER[..5]);
+    Ok(())
+}
+
+fn stream_parts<'a>(parts: impl Iterator<Item = &'a [u8]>, frame: &mut Vec<u8>) -> SafeResult {
+    let mut context = CCtx::create();
+    // Nothing is to be found far away, and a stream keeps a copy of its window. A decoder that allows for more
+    // takes no harm.
+    set_up(&mut context, 1, PARTS_WINDOW_LOG, 0)?;
+    for part in parts {
+        // The library writes into a vector's spare room; what a flush needs beyond the data is little.
+        frame.reserve(
+            zstd_safe::compress_bound(part.len()) + HEADER.len() + 3 * (part.len() >> PARTS_WINDOW_LOG),
+        );
+        let (mut input, from) = (InBuffer::around(part), frame.len());
+        let mut output = OutBuffer::around_pos(frame, from);
+        while input.pos() < part.len() {
+            context.compress_stream(&mut output, &mut input)?;
+        }
+        context.flush_stream(&mut output)?;
+    }
+    frame.reserve(HEADER.len());
+    let from = frame.len();
+    context.end_stream(&mut OutBuffer::around_pos(frame, from))
+}
+
+fn set_up(context: &mut CCtx<'_>, level: i32, window_log: u32, len: usize) -> SafeResult {
+    context.set_parameter(CParameter::CompressionLevel(level))?;
+    context.set_parameter(CParameter::WindowLog(window_log))?;
+    context.set_parameter(CParameter::HashLog(hash_log(len)))?;
+    context.set_parameter(CParameter::DictIdFlag(false))?;
+    context.set_parameter(CParameter::ContentSizeFlag(false))?;
+    context.set_parameter(CParameter::ChecksumFlag(false))
 }
 
 /// Size of a match table for `len` bytes of prefix and data: one entry for four to eight of them.

@@ -1,11 +1,11 @@
 //! The viewer's half: what is shown, and how much of it is exact. Trusts nothing that comes.
 
 use tagio_wire::{
-    Rect, Size, limits,
+    Size, limits,
     picture::{Band, Codec, UpdateHeader, UpdateNumber, VideoHeader},
 };
 
-use super::frames::Frames;
+use super::{frames::Frames, mask::Mask};
 use crate::{
     Framebuffer, Region,
     codec::{PictureError, bands::BandDecoder, jpeg},
@@ -18,7 +18,7 @@ pub struct PictureDecoder {
     shown: Framebuffer,
     seen: Option<(Size, u8)>,
     /// Where what is shown is not the base.
-    inexact: Region,
+    inexact: Mask,
     /// See [`UpdateHeader::video_until`].
     video_until: UpdateNumber,
     slots: [Frames; limits::VIDEO_SLOTS as usize],
@@ -62,7 +62,8 @@ impl PictureDecoder {
     /// # Errors
     /// The update is not one that an honest host sends; the session cannot go on.
     pub fn update(&mut self, header: &UpdateHeader, payload: &[u8]) -> Result<Region, PictureError> {
-        if !header.is_sound() {
+        let area = header.bands.iter().map(|band| band.rect.area()).fold(0, u64::saturating_add);
+        if !header.is_sound() || area > header.picture().area() {
             return Err(PictureError::Unsound(header.number));
         }
         let damaged = |reason: String| PictureError::Damaged { number: header.number, reason };
@@ -71,9 +72,8 @@ impl PictureDecoder {
         }
         let seen = Some((header.screen, header.scale));
         if self.seen != seen {
-            let before = std::mem::take(self);
-            self.seen = seen;
-            self.slots = before.slots;
+            let slots = std::mem::take(&mut self.slots);
+            *self = Self { seen, slots, inexact: Mask::new(header.picture()), ..Self::default() };
         }
         self.video_until = header.video_until;
         let (lossy, exact): (Vec<_>, Vec<_>) =
@@ -82,7 +82,7 @@ impl PictureDecoder {
             .bands
             .apply(header.picture(), &exact, &mut self.shown)
             .map_err(|error| damaged(error.to_string()))?;
-        self.account(&exact);
+        exact.iter().for_each(|(band, _)| self.inexact.subtract(band.rect));
         for (band, jpeg) in lossy {
             jpeg::decode(jpeg, band.rect, &mut self.shown).map_err(|error| damaged(error.to_string()))?;
             self.inexact.add(band.rect);
@@ -109,20 +109,6 @@ impl PictureDecoder {
             self.inexact.add(rect);
         }
         Played { done: outcome.done, changed, needs_keyframe: outcome.needs_keyframe }
-    }
-
-    /// Keeps account of what exact bands made exact, and of what copies brought along.
-    fn account(&mut self, exact: &[(Band, &[u8])]) {
-        let before = self.inexact.clone();
-        exact.iter().for_each(|(band, _)| self.inexact.subtract(band.rect));
-        for (band, _) in exact {
-            if let Codec::Copy { x, y } = band.codec {
-                for part in before.within(Rect { x, y, ..band.rect }).rects() {
-                    let (left, top) = (part.x - x + band.rect.x, part.y - y + band.rect.y);
-                    self.inexact.add(Rect { x: left, y: top, ..*part });
-                }
-            }
-        }
     }
 }
 

@@ -4,35 +4,31 @@ use std::time::Instant;
 
 use tagio_wire::{
     Rect, Size, limits,
-    picture::{Band, Codec, Timing, UpdateHeader, UpdateNumber},
+    picture::{Timing, UpdateHeader, UpdateNumber},
     session::{Quality, VideoWish},
 };
 
-use super::slot::{VideoSlot, VideoTaste};
+use super::{
+    link::Link,
+    slot::{VideoSlot, VideoTaste},
+    stills::Stills,
+};
 use crate::{
     Region, View,
     activity::{Activity, Playing, Policy},
     codec::{
         EncodeError, EncodedFrame, EncodedUpdate,
-        bands::{BandEncoder, BandOptions},
+        bands::{BandEncoder, BandOptions, Bands, Work},
     },
 };
 
 const SLOTS: usize = limits::VIDEO_SLOTS as usize;
 
-/// How long the link may take for one update: what is bigger comes in pieces, so that something small never
-/// waits for more than this.
-const UPDATE_SECONDS_MAX: f64 = 0.05;
+/// Share of an update that JPEGs may take where something exact is to be sent too.
+const STILLS_SHARE: usize = 4;
 
-/// Smallest size at which updates are cut into pieces.
-const UPDATE_BYTES_MIN: usize = 4 * 1024;
-
-/// What is known of the way to the viewer.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Link {
-    /// How fast it carries, once that is known.
-    pub bytes_per_second: Option<f64>,
-}
+/// Share of an update up to which photographs are made exact: what changes meanwhile waits for half as long.
+const REFINED_SHARE: usize = 2;
 
 /// What goes to the viewer.
 #[derive(Debug, Default)]
@@ -50,7 +46,12 @@ pub struct PictureEncoder {
     seen: Option<(Size, u8)>,
     activity: Activity,
     slots: [Option<VideoSlot>; SLOTS],
+    stills: Stills,
+    /// Whether photographs may be shown before they are exact.
+    stills_wanted: bool,
     taste: VideoTaste,
+    /// See [`Self::set_load`].
+    load: f64,
     /// The newest video frame, 0 before the first.
     newest_frame: UpdateNumber,
     /// See [`UpdateHeader::video_until`].
@@ -71,7 +72,10 @@ impl PictureEncoder {
             seen: None,
             activity: Activity::new(),
             slots: [const { None }; SLOTS],
+            stills: Stills::default(),
+            stills_wanted: true,
             taste: VideoTaste::new(Quality::Auto, VideoWish::H264),
+            load: 0.0,
             newest_frame: 0,
             video_until: 0,
         }
@@ -80,6 +84,11 @@ impl PictureEncoder {
     /// What the viewer wants from now on.
     pub fn set_wish(&mut self, quality: Quality, video: VideoWish) {
         self.taste = VideoTaste::new(quality, video);
+        self.stills_wanted = quality != Quality::Sharp;
+        if !self.stills_wanted {
+            let inexact = self.stills.release_all();
+            self.insist(inexact);
+        }
         self.activity.set_policy(match quality {
             Quality::Auto | Quality::Saver { .. } => Policy::AUTO,
             Quality::Sharp => Policy::SHARP,
@@ -87,6 +96,11 @@ impl PictureEncoder {
         });
         // Another codec, another encoder: what plays is found again at once.
         self.end_all();
+    }
+
+    /// What part of the time encoding takes for all viewers, 0 to 1: on a busy machine it is done with less care.
+    pub fn set_load(&mut self, load: f64) {
+        self.load = load;
     }
 
     /// The viewer lost a video frame: the next ones must need no other.
@@ -97,7 +111,9 @@ impl PictureEncoder {
     /// Whether something is left that found no room: call again when the link has room, if need be with no
     /// new damage.
     pub fn is_behind(&self) -> bool {
-        !self.bands.pending().is_empty() || self.slots.iter().flatten().any(|slot| slot.is_stale)
+        !self.bands.pending().is_empty()
+            || !self.stills.is_empty()
+            || self.slots.iter().flatten().any(|slot| slot.is_stale)
     }
 
     /// When something may turn out to have stopped moving, and has to be made exact.
@@ -127,16 +143,19 @@ impl PictureEncoder {
         now: Instant,
     ) -> Result<Encoded, EncodeError> {
         let starts = self.start_anew(view)?;
+        // First: what begins to play would leave parts of photographs as if they had been sent as they are now.
+        let changed = self.stills.note(view, damage);
+        self.insist(changed);
         self.activity.note(view, damage, now);
         let playing = self.activity.videos(now);
-        self.follow(&playing)?;
+        self.follow(view, &playing)?;
         self.take_damage(damage);
         let frames = self.encode_frames(view, link, next)?;
         let number = next.wrapping_add(frames.len() as u32);
-        let bytes_max = link.bytes_per_second.map_or(limits::UPDATE_BYTES_MAX, |rate| {
-            ((rate * UPDATE_SECONDS_MAX) as usize).max(UPDATE_BYTES_MIN)
-        });
-        let update = self.encode_bands(view, bytes_max, number, starts)?;
+        let bytes_before = frames.iter().map(|frame| frame.payload.len()).sum();
+        let options = BandOptions { level: link.level(self.load), bytes_max: link.update_bytes_max };
+        let bands = self.encode_bands(view, options, bytes_before)?;
+        let update = (starts || !bands.bands.is_empty()).then(|| self.update(bands, number));
         Ok(Encoded { frames, update })
     }
 
@@ -152,13 +171,14 @@ impl PictureEncoder {
         }
         self.seen = Some(seen);
         self.end_all();
+        self.stills.release_all();
         self.bands.start(view.size());
         self.activity.start(view.size());
         Ok(true)
     }
 
     /// Begins, moves and ends videos as they play.
-    fn follow(&mut self, playing: &[Option<Playing>; SLOTS]) -> Result<(), EncodeError> {
+    fn follow(&mut self, view: &View<'_>, playing: &[Option<Playing>; SLOTS]) -> Result<(), EncodeError> {
         for (at, plays) in playing.iter().enumerate() {
             let had = self.slots[at].as_ref().map(|slot| (slot.id, slot.rect));
             let wants = plays.as_ref().map(|plays| (plays.id, plays.rect));
@@ -168,6 +188,7 @@ impl PictureEncoder {
             self.end(at);
             if let Some((id, rect)) = wants {
                 self.slots[at] = Some(VideoSlot::new(id, rect, self.taste)?);
+                self.stills.forget(view, rect);
             }
         }
         Ok(())
@@ -176,15 +197,20 @@ impl PictureEncoder {
     /// What a slot showed has to be made exact.
     fn end(&mut self, at: usize) {
         if let Some(slot) = self.slots[at].take() {
-            let mut shown = Region::new();
-            shown.add(slot.rect);
-            self.bands.insist(&shown);
+            self.insist([slot.rect]);
             self.video_until = self.newest_frame;
         }
     }
 
     fn end_all(&mut self) {
         (0..SLOTS).for_each(|at| self.end(at));
+    }
+
+    /// What is shown there is not exact, and has to be.
+    fn insist(&mut self, rects: impl IntoIterator<Item = Rect>) {
+        let mut region = Region::new();
+        rects.into_iter().for_each(|rect| region.add(rect));
+        self.bands.insist(&region);
     }
 
     /// Shares damage out between videos and bands.
@@ -218,47 +244,55 @@ impl PictureEncoder {
         Ok(frames)
     }
 
+    /// Everything but video, after so many bytes of that.
     fn encode_bands(
         &mut self,
         view: &View<'_>,
+        options: BandOptions,
+        bytes_before: usize,
+    ) -> Result<Bands, EncodeError> {
+        if self.stills_wanted {
+            let affordable = self.stills.release_waiting(options.bytes_max);
+            self.insist(affordable);
+        }
+        let slots = self.slots.iter().flatten().map(|slot| slot.rect);
+        let held: Vec<Rect> = slots.chain(self.stills.rects()).collect();
+        let mut work = self.bands.find_work(view, &held);
+        if self.stills_wanted {
+            self.add_stills(view, &mut work, options.bytes_max, bytes_before)?;
+        }
+        let update = self.bands.encode_work(view, work, options)?;
+        self.stills.note_exact(view, &update.bands);
+        Ok(update)
+    }
+
+    /// Turns what is natural and too dear into JPEGs, and has those that are shown made exact where there is room.
+    fn add_stills(
+        &mut self,
+        view: &View<'_>,
+        work: &mut Work,
         bytes_max: usize,
-        number: UpdateNumber,
-        starts: bool,
-    ) -> Result<Option<EncodedUpdate>, EncodeError> {
-        let inexact = self.inexact();
-        let bands = self.bands.encode(view, BandOptions { bytes_max, ..BandOptions::default() })?;
-        let copied = inexact_copies(&bands.bands, &inexact);
-        if !copied.is_empty() {
-            self.bands.insist(&copied);
+        bytes_before: usize,
+    ) -> Result<(), EncodeError> {
+        for rect in self.stills.take(view, &mut work.rects, bytes_max) {
+            self.bands.hold_back(rect);
         }
-        if bands.bands.is_empty() && !starts {
-            return Ok(None);
-        }
-        let seen = self.seen.unwrap_or_default();
-        let header =
-            UpdateHeader { video_until: self.video_until, bands: bands.bands, ..header(number, seen) };
-        Ok(Some(EncodedUpdate { header, payload: bands.payload }))
+        // Before the JPEGs: no update holds the same pixels twice.
+        work.later_bytes_max = (bytes_max / REFINED_SHARE).saturating_sub(bytes_before);
+        work.later = self.stills.next_exact(work.later_bytes_max);
+        let share = if work.rects.is_empty() { 1 } else { STILLS_SHARE };
+        work.begun = self.stills.encode(view, self.taste.jpeg_quality, bytes_max / share)?;
+        Ok(())
     }
 
-    /// Where the viewer shows something else than its base.
-    fn inexact(&self) -> Region {
-        let mut inexact = self.bands.insisted().clone();
-        self.slots.iter().flatten().for_each(|slot| inexact.add(slot.rect));
-        inexact
+    fn update(&self, bands: Bands, number: UpdateNumber) -> EncodedUpdate {
+        let header = UpdateHeader {
+            video_until: self.video_until,
+            bands: bands.bands,
+            ..header(number, self.seen.unwrap_or_default())
+        };
+        EncodedUpdate { header, payload: bands.payload }
     }
-}
-
-/// Where copies bring something that is not exact.
-fn inexact_copies(bands: &[Band], inexact: &Region) -> Region {
-    let mut copied = Region::new();
-    for band in bands {
-        if let Codec::Copy { x, y } = band.codec {
-            for part in inexact.within(Rect { x, y, ..band.rect }).rects() {
-                copied.add(Rect { x: part.x - x + band.rect.x, y: part.y - y + band.rect.y, ..*part });
-            }
-        }
-    }
-    copied
 }
 
 fn header(number: UpdateNumber, (screen, scale): (Size, u8)) -> UpdateHeader {

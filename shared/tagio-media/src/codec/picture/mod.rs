@@ -3,10 +3,14 @@
 mod decoder;
 mod encoder;
 mod frames;
+mod link;
+mod mask;
 mod slot;
+mod stills;
 
 pub use decoder::{PictureDecoder, Played};
-pub use encoder::{Encoded, Link, PictureEncoder};
+pub use encoder::{Encoded, PictureEncoder};
+pub use link::Link;
 
 use tagio_wire::picture::UpdateNumber;
 

@@ -40,7 +40,7 @@ pub(super) struct VideoTaste {
     qp_min: u8,
     qp_max: u8,
     bits_per_pixel: f64,
-    jpeg_quality: u8,
+    pub(super) jpeg_quality: u8,
     codec: VideoWish,
 }
 
