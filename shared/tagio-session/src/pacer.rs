@@ -16,7 +16,7 @@ use std::{
 
 use tagio_wire::picture::UpdateNumber;
 
-use link::LinkRate;
+use link::{LinkRate, service_rate};
 use min_latency::MinLatency;
 use portion::Portion;
 
@@ -30,6 +30,10 @@ const FLIGHT_FLOOR_BYTES: u64 = 32 * 1024;
 
 /// See [`FLIGHT_FLOOR_BYTES`].
 const FLOOR_TIME: Duration = Duration::from_millis(250);
+
+/// What fits a packet and is carried soon is no queue that has to be emptied for a measurement: letters share
+/// acknowledgements, and must not wait for one.
+const PACKET_BYTES: u64 = 1200;
 
 /// Most updates in flight: half a second of 60 a second, and a bound for this bookkeeping.
 const FLIGHT_UPDATES_MAX: usize = 32;
@@ -131,11 +135,8 @@ impl Pacer {
         self.min_latency.observe(latency, was_alone, now);
         self.latency = Some(latency);
 
-        // The link began with these bytes when they were handed over, or when it was done with those before.
-        let arrives = first.at + self.min_latency.value();
-        let behind = self.last_ack_at.filter(|last| *last > arrives);
-        let service = now.saturating_duration_since(behind.unwrap_or(arrives));
-        self.rate.observe(bytes, service, behind.is_some());
+        let (bytes, service, behind) = self.busy(&acked, now);
+        self.rate.observe(bytes, service, behind);
         self.portion.observe(bytes, service);
         self.last_ack_at = Some(now);
         self.predict_link();
@@ -178,16 +179,33 @@ impl Pacer {
         }
     }
 
+    /// The last bytes of `acked` with which the link was busy without a pause, how long, and whether they waited behind
+    /// others: where one acknowledgement is for several updates, nothing else tells the pauses between them.
+    fn busy(&self, acked: &[Sent], now: Instant) -> (u64, Duration, bool) {
+        let way = self.min_latency.value();
+        let mut bytes = 0;
+        let runs = acked.iter().rev().map(|first| {
+            bytes += first.bytes;
+            // The link began with these bytes when they were handed over, or when it was done with those before.
+            let arrives = first.at + way;
+            let behind = self.last_ack_at.filter(|last| *last > arrives);
+            (bytes, now.saturating_duration_since(behind.unwrap_or(arrives)), behind.is_some())
+        });
+        let rate = |(bytes, service, behind): &(u64, Duration, bool)| service_rate(*bytes, *service, *behind);
+        runs.max_by(|a, b| rate(a).total_cmp(&rate(b))).expect("something was acknowledged")
+    }
+
     /// Whether what is in flight leaves room for one more, were the link idle. Without acknowledgements the
     /// prediction alone would go on sending into a link that has stalled.
     fn has_room(&self, now: Instant) -> bool {
         let (Some(newest), Some(rate)) = (self.flight.back(), self.rate.bytes_per_second()) else {
             return self.flight.is_empty();
         };
-        if self.min_latency.is_stale(now) {
+        let carried_in = |time: Duration| (rate * time.as_secs_f64()) as u64;
+        let is_queue = self.flight_bytes > PACKET_BYTES.min(carried_in(QUEUE_TARGET));
+        if is_queue && self.min_latency.is_stale(now) {
             return false;
         }
-        let carried_in = |time: Duration| (rate * time.as_secs_f64()) as u64;
         let flight_max = carried_in(self.min_latency.value() + QUEUE_TARGET).saturating_add(newest.bytes);
         let floor = FLIGHT_FLOOR_BYTES.min(carried_in(FLOOR_TIME));
         self.flight_bytes < flight_max.max(floor).min(FLIGHT_BYTES_MAX)

@@ -177,6 +177,21 @@ fn small_updates_are_never_held_back() {
 }
 
 #[test]
+fn letters_that_share_an_acknowledgement_do_not_wait_for_it() {
+    let (start, letter) = (Instant::now(), Duration::from_millis(33));
+    let mut pacer = Pacer::new(Duration::from_micros(200), start);
+    for number in 1..=900 {
+        let now = start + letter * number;
+        assert!(pacer.may_send(now), "letter {number}");
+        pacer.on_sent(number, 90, now);
+        if number == 1 || number % 3 == 0 {
+            // Decoding takes longer than the way: nothing ever confirms how short that is.
+            pacer.on_ack(number, now + Duration::from_millis(2));
+        }
+    }
+}
+
+#[test]
 fn a_link_that_slows_down_is_noticed_at_once() {
     let mut run = Run::new(20_000_000, 40.0);
     run.always_damage(Duration::from_secs(5), || 10_000);

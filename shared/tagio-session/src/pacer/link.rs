@@ -13,6 +13,16 @@ const DECODING: Duration = Duration::from_millis(4);
 /// Shortest time that is taken for a measurement: clocks and threads are no finer.
 const SERVICE_MIN: Duration = Duration::from_micros(100);
 
+fn busy_seconds(service: Duration, behind: bool) -> f64 {
+    let service = if behind { service } else { service.saturating_sub(DECODING) };
+    service.max(SERVICE_MIN).as_secs_f64()
+}
+
+/// Bytes a second by one measurement; see [`LinkRate::observe`].
+pub(super) fn service_rate(bytes: u64, service: Duration, behind: bool) -> f64 {
+    bytes as f64 / busy_seconds(service, behind)
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LinkRate {
     bytes: f64,
@@ -22,9 +32,8 @@ pub(super) struct LinkRate {
 impl LinkRate {
     /// The link was busy for `service` with `bytes`; `behind` if they waited behind others.
     pub(super) fn observe(&mut self, bytes: u64, service: Duration, behind: bool) {
-        let service = if behind { service } else { service.saturating_sub(DECODING) };
         self.bytes += bytes as f64;
-        self.busy_seconds += service.max(SERVICE_MIN).as_secs_f64();
+        self.busy_seconds += busy_seconds(service, behind);
         let forget = MEMORY.as_secs_f64() / self.busy_seconds;
         if forget < 1.0 {
             self.bytes *= forget;
