@@ -159,7 +159,6 @@ fn at_64_kbit_letters_come_while_a_whole_page_does() {
 }
 
 #[test]
-#[ignore = "not so yet: half a screen of it goes as one update, 44 s on this line, and letters wait for that"]
 fn at_64_kbit_letters_come_while_a_photograph_beside_them_does() {
     let Some(islands) = Islands::new() else { return };
     let mut session = Session::start(&islands);
