@@ -24,7 +24,7 @@ pub(super) fn covers(ui: &Ui, rects: &[Rect]) -> Vec<Cover> {
 }
 
 /// Where there is a layer above the panel that has painted something.
-fn floating(ctx: &Context) -> Vec<Rect> {
+pub(super) fn floating(ctx: &Context) -> Vec<Rect> {
     let layers: Vec<LayerId> = ctx.memory(|memory| memory.layer_ids().collect());
     let is_painted =
         |layer: LayerId| ctx.graphics(|layers| layers.get(layer).is_some_and(|list| !list.is_empty()));

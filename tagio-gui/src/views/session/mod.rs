@@ -16,7 +16,7 @@ mod toolbar;
 
 use std::time::Instant;
 
-use eframe::egui::{CentralPanel, Context, Frame, Order, Popup, Pos2, Rect, Ui};
+use eframe::egui::{CentralPanel, Frame, Popup, Pos2, Rect, Ui};
 use tagio_wire::session::Permission;
 use zeroize::Zeroizing;
 
@@ -155,17 +155,17 @@ fn live_ui(
     if is_drawn_here {
         texture_ui(ui, view, state, &placement);
     }
-    let mut covered = toolbar::toolbar_ui(ui, view, state, commands);
+    let bars = toolbar::toolbar_ui(ui, view, state, commands);
     if state.toolbar.has_figures && figures::figures_ui(ui, view.status) {
         state.toolbar.toggle_figures();
     }
-    covered.extend(areas(ui.ctx()));
+    let covered = [bars.as_slice(), &covers::floating(ui.ctx())].concat();
     let pointer = ui.ctx().pointer_latest_pos();
     let is_on = |pos: Pos2| placement.rect.contains(pos) && !covered.iter().any(|rect| rect.contains(pos));
     cursor::show_remote_cursor(ui, view, state, &placement, pointer.is_some_and(is_on));
     let has_control = view.status.permission == Permission::Control;
     let picture_view = PictureView {
-        covered: covers::covers(ui, &covered),
+        covered: covers::covers(ui, &bars),
         pointer_is_windows: state.toolbar.has_keys() || Popup::is_any_open(ui.ctx()),
         has_control,
         draws_pointer: !view.is_bare,
@@ -181,17 +181,6 @@ fn live_ui(
         covered,
         keys_are_local: state.toolbar.has_keys() || Popup::is_any_open(ui.ctx()),
     }
-}
-
-/// Everything that floats over the window: bar, menus, panels, tooltips.
-fn areas(ctx: &Context) -> Vec<Rect> {
-    ctx.memory(|memory| {
-        let layers = memory.areas().visible_layer_ids().into_iter();
-        layers
-            .filter(|layer| layer.order > Order::Background)
-            .filter_map(|layer| memory.area_rect(layer.id))
-            .collect()
-    })
 }
 
 fn placement(ui: &Ui, view: &SessionView<'_>, state: &mut SessionState) -> Placement {
