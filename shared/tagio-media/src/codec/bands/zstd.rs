@@ -80,7 +80,8 @@ fn stream_parts<'a>(parts: impl Iterator<Item = &'a [u8]>, frame: &mut Vec<u8>) 
         while input.pos() < part.len() {
             context.compress_stream(&mut output, &mut input)?;
         }
-        context.flush_stream(&mut output)?;
+        let left = context.flush_stream(&mut output)?;
+        debug_assert_eq!(left, 0, "there is room for all of it");
     }
     frame.reserve(HEADER.len());
     let from = frame.len();
