@@ -1,16 +1,15 @@
 //! What `client --stats` tells of a session, and what `--record` leaves of it.
 #![cfg(target_os = "linux")]
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::Value;
 use tagio_testkit::{
     Cinema, Lab, Program,
     cinema::{all_figures, figures, has_video},
-    eventually,
+    eventually, ffprobe,
     lab::LIMIT,
     program::run,
-    skipped,
 };
 
 const STAGES: [&str; 5] = ["capture", "encode", "network", "decode", "display"];
@@ -111,24 +110,7 @@ fn a_recorded_session_can_be_played_by_us_and_by_others() {
     assert!(frames > 5, "{frames} frames");
 
     let entries = "stream=codec_name,width,height,nb_read_frames";
-    let probe = Command::new("ffprobe")
-        .args([
-            "-v",
-            "warning",
-            "-count_frames",
-            "-of",
-            "default=noprint_wrappers=1",
-            "-show_entries",
-            entries,
-        ])
-        .arg(&file)
-        .output();
-    let Ok(probe) = probe else {
-        skipped("ffprobe is not installed");
-        return;
-    };
-    assert_eq!(String::from_utf8_lossy(&probe.stderr), "", "no warnings");
-    let said = String::from_utf8_lossy(&probe.stdout).into_owned();
+    let Some(said) = ffprobe(&file, entries) else { return };
     for line in ["codec_name=h264", "width=1280", "height=800", &format!("nb_read_frames={frames}")] {
         assert!(said.lines().any(|said| said == line), "{line} is missing in:\n{said}");
     }

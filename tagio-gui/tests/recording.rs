@@ -19,7 +19,7 @@ use tagio_gui::recording::{
     mp4::{Index, ReadError, Reader},
 };
 use tagio_media::{Framebuffer, Region, codec::h264::H264Decoder};
-use tagio_testkit::{Seeded, TempDir, skipped};
+use tagio_testkit::{Seeded, TempDir, ffprobe};
 use tagio_wire::{Rect, Size};
 
 /// Where the made-up desktop shows black letters on white paper.
@@ -333,33 +333,6 @@ fn trouble_is_told_once_and_in_words() {
     assert!(names(folder.path()).is_empty(), "no empty file");
 }
 
-/// What FFmpeg's prober says of a file, as `key=value` lines; `None` where it is not installed.
-fn probe(file: &Path, entries: &str) -> Option<String> {
-    let probed = Command::new("ffprobe")
-        .args([
-            "-v",
-            "warning",
-            "-count_frames",
-            "-of",
-            "default=noprint_wrappers=1",
-            "-show_entries",
-            entries,
-        ])
-        .arg(file)
-        .output();
-    match probed {
-        Ok(output) => {
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "", "no warnings");
-            Some(String::from_utf8(output.stdout).unwrap())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            skipped("ffprobe is not installed");
-            None
-        }
-        Err(error) => panic!("ffprobe: {error}"),
-    }
-}
-
 #[test]
 fn ffmpeg_agrees_on_size_time_colours_and_pixels() {
     let folder = TempDir::new();
@@ -368,7 +341,7 @@ fn ffmpeg_agrees_on_size_time_colours_and_pixels() {
     fs::write(&path, record(&pictures, ms(12_345))).unwrap();
     let entries = "stream=codec_name,width,height,nb_read_frames,color_range,color_space,color_primaries,\
                    color_transfer,pix_fmt:format=duration";
-    let Some(said) = probe(&path, entries) else { return };
+    let Some(said) = ffprobe(&path, entries) else { return };
     for line in [
         "codec_name=h264",
         "width=1920",

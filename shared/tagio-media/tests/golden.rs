@@ -26,6 +26,8 @@ use tagio_wire::{
 const SCREEN: Size = Size::new(320, 240);
 /// Where the lossy picture goes: odd sides, at an odd place.
 const PLACE: Rect = Rect::new(31, 17, 65, 49);
+/// Where the exact photograph goes.
+const PHOTO: Rect = Rect::new(13, 29, 131, 97);
 const TARGET: FrameTarget = FrameTarget { bytes: 600, qp_min: 20, qp_max: 36 };
 
 /// What the conversion from brightness and two colours to three may differ by from processor to processor.
@@ -107,12 +109,12 @@ fn show(updates: &[Vec<u8>]) -> (Framebuffer, Vec<Band>) {
     (shown, all)
 }
 
-/// A first picture; noise from 60 rows above, which nothing but the prefix has; and a page that moves: intra, with a
-/// prefix, and as a copy.
-fn updates() -> [Vec<u8>; 3] {
+/// A first picture; noise from 60 rows above, which nothing but the prefix has; a page that moves; and a photograph:
+/// intra, with a prefix, as a copy, and predicted.
+fn updates() -> [Vec<u8>; 4] {
     let mut pair = Pair::default();
     let mut desktop = Desktop::new(SCREEN, 3);
-    let (page, noise) = (Rect::new(0, 40, 300, 120), Rect::new(200, 20, 50, 30));
+    let (page, noise) = (Rect::new(0, 40, 300, 120), Rect::new(200, 20, 70, 60));
     desktop.draw_text(page, 1, [255; 3], true);
     desktop.draw_noise(noise, &mut Random::new(1));
     pair.damage.add(SCREEN.rect());
@@ -120,11 +122,14 @@ fn updates() -> [Vec<u8>; 3] {
     let below = shift(&mut desktop.frame, noise, 0, 60);
     let mut region = Region::new();
     region.add(below);
-    // What is insisted on never comes as a copy.
+    // What is insisted on and larger than a letter never comes as a copy.
     pair.encoder.insist(&region);
     let second = to_bytes(&pair.encode(&desktop.frame));
     pair.damage.add(shift(&mut desktop.frame, page, 11, 37));
-    [first, second, to_bytes(&pair.encode(&desktop.frame))]
+    let third = to_bytes(&pair.encode(&desktop.frame));
+    film::photo(&mut desktop.frame, PHOTO, 0.4, &mut Random::new(1));
+    pair.damage.add(PHOTO);
+    [first, second, third, to_bytes(&pair.encode(&desktop.frame))]
 }
 
 /// Copies pixels to the right and down, and returns where they are.
@@ -137,16 +142,20 @@ fn shift(frame: &mut Framebuffer, from: Rect, right: u32, down: u32) -> Rect {
 
 #[test]
 fn exact_bands_and_copies() {
-    let files: Vec<_> = (0..3).map(|i| stored(&format!("update-{i}.bin"), || updates()[i].clone())).collect();
-    for (count, expected) in
-        [(1, 0xd0de_d796_5581_2c8b), (2, 0xc498_8591_8f89_5a77), (3, 0x58c2_845e_b6b4_da66)]
-    {
+    let files: Vec<_> = (0..4).map(|i| stored(&format!("update-{i}.bin"), || updates()[i].clone())).collect();
+    for (count, expected) in [
+        (1, 0xe62f_d337_6222_2120),
+        (2, 0x0354_63ae_b6b5_cf1c),
+        (3, 0x27ec_8cb3_6c90_5666),
+        (4, 0x87dd_8537_ee56_30ea),
+    ] {
         let (shown, _) = show(&files[..count]);
         assert_hash(&format!("{count} updates"), &shown, expected);
     }
-    assert!(files[1].len() < 1000, "4500 bytes of noise are in the prefix");
+    assert!(files[1].len() < 1000, "12600 bytes of noise are in the prefix");
     let (_, bands) = show(&files);
     assert!(bands.iter().any(|band| band.codec == Codec::ZstdPrefix));
+    assert!(bands.iter().any(|band| band.codec == Codec::ZstdPredicted));
     assert!(bands.iter().any(|band| matches!(band.codec, Codec::Copy { .. })));
 }
 

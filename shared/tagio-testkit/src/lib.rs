@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "what a test saw or skipped belongs on its stderr")]
 
 pub mod binaries;
+mod ffprobe;
 pub mod patience;
 pub mod picture;
 pub mod program;
@@ -35,6 +36,7 @@ pub mod screen;
 #[cfg(target_os = "linux")]
 pub mod xvfb;
 
+pub use ffprobe::ffprobe;
 pub use patience::{eventually, wait_until};
 pub use picture::Picture;
 pub use program::Program;

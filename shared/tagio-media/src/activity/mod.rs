@@ -21,7 +21,6 @@ use crate::{Region, View};
 pub(crate) use block::Block;
 use candidates::{Candidate, Recurring};
 use film::Film;
-pub use natural::is_natural;
 pub(crate) use photographs::has_synthetic;
 pub use photographs::natural_parts;
 use streak::Pace;

@@ -11,8 +11,6 @@ const STEP: u32 = 4;
 const SOFT_MAX: u32 = 20;
 /// Steps of brightness from this on are hard: the edges of letters.
 const HARD_MIN: u32 = 44;
-/// Least share of natural tiles in a natural rectangle, in tenths.
-const NATURAL_TENTHS: usize = 7;
 
 /// What a tile looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +98,6 @@ pub(super) fn kind(block: &Block) -> Kind {
 pub(super) fn kind_of(view: &View<'_>, rect: Rect, block: &mut Block) -> Kind {
     block.load(view, rect, STEP);
     kind(block)
-}
-
-/// Whether a rectangle of the view looks like a photograph: for pictures that stand still.
-pub fn is_natural(view: &View<'_>, rect: Rect) -> bool {
-    let mut block = Block::default();
-    let kinds: Vec<Kind> = tiles(rect).map(|tile| kind_of(view, tile, &mut block)).collect();
-    let natural = kinds.iter().filter(|kind| **kind == Kind::Natural).count();
-    let other = kinds.iter().filter(|kind| **kind == Kind::Synthetic).count();
-    natural > 0 && natural * 10 >= (natural + other) * NATURAL_TENTHS
 }
 
 /// The tiles of a rectangle, row by row, from its own corner on.

@@ -8,7 +8,7 @@ use tagio_wire::{
 use super::{
     Bands,
     changes::find_changes,
-    motion::{COPIES_MAX, MotionSearch, Moved, Shift},
+    motion::{COPIES_MAX, MotionSearch, Moved},
     plane::RgbPlane,
     predict, prefix_rect,
     queue::Queue,
@@ -112,8 +112,7 @@ impl BandEncoder {
         self.pending.clip(self.size());
     }
 
-    /// Pixels to be sent even where the base has them, since what is *shown* there is not exact. They never
-    /// come as copies.
+    /// Pixels to be sent even where the base has them, since what is *shown* there is not exact.
     pub fn insist(&mut self, region: &Region) {
         self.insisted.merge(region);
         self.insisted.clip(self.size());
@@ -124,12 +123,6 @@ impl BandEncoder {
     pub fn hold_back(&mut self, rect: Rect) {
         self.pending.subtract(rect);
         self.insisted.subtract(rect);
-    }
-
-    /// Says that pixels probably came to `to` from the rectangle at `from`, as some systems tell. Nothing
-    /// depends on whether it is true.
-    pub fn hint_move(&mut self, from: Point, to: Point) {
-        self.motion.hint(Shift { x: from.x.saturating_sub(to.x), y: from.y.saturating_sub(to.y) });
     }
 
     /// What may still have to be sent.

@@ -70,7 +70,7 @@ type Anchor = Rect;
 /// Looks for movement, and remembers how it went.
 #[derive(Default)]
 pub(super) struct MotionSearch {
-    /// What is likely to move again: the last shift found, and hints.
+    /// What is likely to move again: the last shifts found.
     likely: Vec<Shift>,
     /// Updates to come without a look everywhere.
     pause: u32,
@@ -86,13 +86,6 @@ struct Pictures<'a> {
 }
 
 impl MotionSearch {
-    /// Somebody says that pixels moved by this; tried first in the next search.
-    pub(super) fn hint(&mut self, shift: Shift) {
-        if self.likely.len() < COPIES_MAX {
-            self.likely.push(shift);
-        }
-    }
-
     /// Takes rectangles that moved out of `changed`.
     pub(super) fn take(&mut self, old: &RgbPlane, new: &RgbPlane, changed: &mut Vec<Rect>) -> Vec<Moved> {
         let pictures = Pictures { old, new };
