@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(acks.take(start + 100 * MS), Some(ViewerMessage::Ack { number: 3, held: 340 }));
         acks.note(4, 700, start + 105 * MS);
         assert_eq!(acks.take(start + 105 * MS), None, "less than a packet");
-        acks.note(4, 20_000, start + 110 * MS);
-        assert_eq!(acks.take(start + 110 * MS), Some(ViewerMessage::Ack { number: 4, held: 0 }));
+        acks.note(5, 20_000, start + 110 * MS);
+        assert_eq!(acks.take(start + 110 * MS), Some(ViewerMessage::Ack { number: 5, held: 0 }));
     }
 }
