@@ -189,6 +189,31 @@ fn a_letter_does_not_wait_for_a_photograph() {
 }
 
 #[test]
+fn on_the_thinnest_link_letters_and_photographs_take_turns() {
+    let mut desktop = Desktop::new(SCREEN, 7);
+    let mut session = Session::new(&desktop, Quality::Auto);
+    let thinnest = Link { bytes_per_second: Some(8_000.0), update_bytes_max: 2048 };
+    draw_page(&mut desktop, 1.0);
+    session.step(&desktop.frame, &[PAGE], thinnest);
+    // What is around the photograph comes before it.
+    let above = Rect::new(PAGE.x, PAGE.y, PAGE.width, PHOTO.y - PAGE.y);
+    let beside = Rect::new(PHOTO.right(), PHOTO.y, PAGE.right() - PHOTO.right(), PHOTO.height);
+    while ![above, beside, TEXT].iter().all(|rect| session.shows(&desktop.frame, *rect)) {
+        session.step(&desktop.frame, &[], thinnest);
+    }
+    let mut sizes = Vec::new();
+    for column in 0..20 {
+        let cell = desktop.type_letter(column, 38, column as usize);
+        let bytes = session.bytes;
+        session.step(&desktop.frame, &[cell], thinnest);
+        assert!(session.shows(&desktop.frame, cell), "letter {column} was late");
+        sizes.push(session.bytes - bytes);
+    }
+    sizes.sort_unstable();
+    assert!(sizes[8] < 300 && sizes[12] > 600, "letters came in updates of {sizes:?} bytes");
+}
+
+#[test]
 fn damage_without_a_change_does_not_send_a_photograph_again() {
     let mut desktop = Desktop::new(SCREEN, 7);
     let mut session = Session::new(&desktop, Quality::Auto);

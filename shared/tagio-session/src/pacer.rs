@@ -35,11 +35,28 @@ const FLOOR_TIME: Duration = Duration::from_millis(250);
 /// acknowledgements, and must not wait for one.
 const PACKET_BYTES: u64 = 1200;
 
+/// Busy time that the rate of the link remembers: long enough to even out the viewer's decoding, short enough to follow
+/// a mobile link.
+const RATE_MEMORY: Duration = Duration::from_millis(250);
+
+/// And where it tells distance from queues: long enough for a link that takes its bytes in gulps.
+const STEADY_RATE_MEMORY: Duration = Duration::from_secs(5);
+
+/// How much later than predicted an acknowledgement may come before the prediction counts as wrong: the link has become
+/// slow or has stalled, and more would only queue up. On top of [`OVERDUE_WAYS`].
+const OVERDUE: Duration = Duration::from_millis(50);
+
+/// A lost packet is sent again after little more than one way there and back.
+const OVERDUE_WAYS: f64 = 1.5;
+
 /// Most updates in flight: half a second of 60 a second, and a bound for this bookkeeping.
 const FLIGHT_UPDATES_MAX: usize = 32;
 
 /// Most bytes in flight: a gigabit's way around the world does not need more.
 const FLIGHT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// How long an update shows in QUIC's measure of the round trip, as the queue that it was.
+const PATH_RTT_MEMORY: Duration = Duration::from_secs(1);
 
 /// Window of [`PacerStats::updates_per_second`].
 const RATE_WINDOW: Duration = Duration::from_secs(1);
@@ -74,6 +91,8 @@ pub struct Pacer {
     flight_bytes: u64,
     min_latency: MinLatency,
     rate: LinkRate,
+    /// As it was while the way was certain.
+    steady_rate: LinkRate,
     portion: Portion,
     /// When the link will have carried all that was handed to it.
     link_free_at: Instant,
@@ -90,7 +109,8 @@ impl Pacer {
             flight: VecDeque::new(),
             flight_bytes: 0,
             min_latency: MinLatency::new(path_rtt, now),
-            rate: LinkRate::default(),
+            rate: LinkRate::new(RATE_MEMORY),
+            steady_rate: LinkRate::new(STEADY_RATE_MEMORY),
             portion: Portion::default(),
             link_free_at: now,
             last_ack_at: None,
@@ -101,13 +121,15 @@ impl Pacer {
 
     /// QUIC's newest measure of the round trip; about once a second.
     pub fn on_path_rtt(&mut self, rtt: Duration, now: Instant) {
-        self.min_latency.observe_path(rtt, self.flight.is_empty(), now);
+        let was_busy = self.last_ack_at.is_some_and(|at| now < at + PATH_RTT_MEMORY);
+        self.min_latency.observe_path(rtt, self.flight.is_empty() && !was_busy, now);
     }
 
     /// The session moved to another path.
     pub fn on_path_changed(&mut self, path_rtt: Duration, now: Instant) {
         self.min_latency = MinLatency::new(path_rtt, now);
-        self.rate = LinkRate::default();
+        self.rate = LinkRate::new(RATE_MEMORY);
+        self.steady_rate = LinkRate::new(STEADY_RATE_MEMORY);
         self.portion = Portion::default();
         self.predict_link();
     }
@@ -131,12 +153,16 @@ impl Pacer {
 
         let newest = acked[index];
         let latency = now.saturating_duration_since(newest.at);
-        let was_alone = self.last_ack_at.is_none_or(|last| last <= first.at);
-        self.min_latency.observe(latency, was_alone, now);
+        // What follows at once shares its packets, and so its time.
+        let was_alone = self.flight.is_empty() && self.last_ack_at.is_none_or(|last| last <= first.at);
+        self.min_latency.observe(latency, self.steady_rate.time_for(newest.bytes), was_alone, now);
         self.latency = Some(latency);
 
         let (bytes, service, behind) = self.busy(&acked, now);
         self.rate.observe(bytes, service, behind);
+        if !self.min_latency.is_stale(now) {
+            self.steady_rate.observe(bytes, service, behind);
+        }
         self.portion.observe(bytes, service);
         self.last_ack_at = Some(now);
         self.predict_link();
@@ -196,20 +222,32 @@ impl Pacer {
     }
 
     /// Whether what is in flight leaves room for one more, were the link idle. Without acknowledgements the
-    /// prediction alone would go on sending into a link that has stalled.
+    /// prediction alone would go on sending into a link that has stalled or become slow.
     fn has_room(&self, now: Instant) -> bool {
         let (Some(newest), Some(rate)) = (self.flight.back(), self.rate.bytes_per_second()) else {
             return self.flight.is_empty();
         };
         let carried_in = |time: Duration| (rate * time.as_secs_f64()) as u64;
         let is_queue = self.flight_bytes > PACKET_BYTES.min(carried_in(QUEUE_TARGET));
-        if is_queue && self.min_latency.is_stale(now) {
+        if is_queue && (self.min_latency.is_stale(now) || self.is_overdue(now)) {
             return false;
         }
         let flight_max = carried_in(self.min_latency.value() + QUEUE_TARGET).saturating_add(newest.bytes);
         let floor = FLIGHT_FLOOR_BYTES.min(carried_in(FLOOR_TIME));
         self.flight_bytes < flight_max.max(floor).min(FLIGHT_BYTES_MAX)
             && self.flight.len() < FLIGHT_UPDATES_MAX
+    }
+
+    /// Whether the oldest update in flight should have been acknowledged long ago.
+    fn is_overdue(&self, now: Instant) -> bool {
+        let Some(oldest) = self.flight.front() else { return false };
+        let way = self.min_latency.value();
+        let begins = self
+            .last_ack_at
+            .and_then(|ack| ack.checked_sub(way))
+            .map_or(oldest.at, |free| free.max(oldest.at));
+        let due = begins + self.rate.time_for(oldest.bytes) + way;
+        now > due + way.mul_f64(OVERDUE_WAYS) + OVERDUE
     }
 
     /// Follows what is in flight through the link, from the last acknowledgement on.

@@ -7,15 +7,26 @@ use crate::{Canvas, Picture, Seeded, picture::Area};
 /// A cell of a page holds one letter.
 pub const CELL: (usize, usize) = (8, 16);
 
+/// Letters of a word, with the blank before it.
+const WORD: usize = 7;
+const WORDS: usize = 23;
+/// The number of a letter without ink.
+const BLANK: usize = 0;
+
 const PAPER: [u8; 3] = [250, 250, 247];
 const INK: [u8; 3] = [30, 30, 40];
 
 /// A page of text without end: the colour of a pixel, its row counted from the first line of all.
 ///
-/// Few letters that come again and again, so that it compresses as text does.
+/// Few words that come again and again, so that it compresses as text does, and no line twice: a page that has
+/// stopped too early looks like no other. Every second line is empty.
 pub fn page(x: usize, y: usize) -> [u8; 3] {
     let (column, line) = (x / CELL.0, y / CELL.1);
-    letter(column * 7 + line * line * 31 + column * line, x % CELL.0, y % CELL.1)
+    let place = column / WORD + line * 0x1_0001;
+    let word = (place.wrapping_mul(place ^ 0x9e37_79b1) >> 11) % WORDS;
+    let is_blank = line % 2 == 1 || column % WORD == 0;
+    let number = if is_blank { BLANK } else { word * WORD + column % WORD };
+    letter(number, x % CELL.0, y % CELL.1)
 }
 
 /// A pixel of the letter of that number, within its cell.

@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// Busy time that the estimate remembers. Long enough to even out the viewer's decoding, short enough to
-/// follow a mobile link.
-const MEMORY: Duration = Duration::from_millis(250);
-
 /// What decoding and acknowledging add to an update that travels alone. One that waits behind another is
 /// measured from acknowledgement to acknowledgement, where it cancels out.
 const DECODING: Duration = Duration::from_millis(4);
@@ -23,18 +19,24 @@ pub(super) fn service_rate(bytes: u64, service: Duration, behind: bool) -> f64 {
     bytes as f64 / busy_seconds(service, behind)
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct LinkRate {
+    /// Busy time that it remembers.
+    memory: Duration,
     bytes: f64,
     busy_seconds: f64,
 }
 
 impl LinkRate {
+    pub(super) const fn new(memory: Duration) -> Self {
+        Self { memory, bytes: 0.0, busy_seconds: 0.0 }
+    }
+
     /// The link was busy for `service` with `bytes`; `behind` if they waited behind others.
     pub(super) fn observe(&mut self, bytes: u64, service: Duration, behind: bool) {
         self.bytes += bytes as f64;
         self.busy_seconds += busy_seconds(service, behind);
-        let forget = MEMORY.as_secs_f64() / self.busy_seconds;
+        let forget = self.memory.as_secs_f64() / self.busy_seconds;
         if forget < 1.0 {
             self.bytes *= forget;
             self.busy_seconds *= forget;

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long the link may take for one update, so that something small never waits for much longer than this.
 const CARRY_MAX: Duration = Duration::from_millis(50);
 /// Smallest bound: below it, what every update costs is most of it.
-const BYTES_MIN: u64 = 4 * 1024;
+const BYTES_MIN: u64 = 2 * 1024;
 /// Bound of the first update, while nothing is known: most first pictures fit.
 const BYTES_FIRST: u64 = 256 * 1024;
 

@@ -39,6 +39,10 @@ pub struct Encoded {
     pub update: Option<EncodedUpdate>,
 }
 
+/// Where an update has to be smaller than this, what has just changed goes ahead of photographs, every second time: one
+/// JPEG takes the link for several letters' time.
+const THIN_UPDATE_BYTES: usize = 4 * 1024;
+
 /// Encodes one viewer's picture.
 pub struct PictureEncoder {
     bands: BandEncoder,
@@ -49,6 +53,8 @@ pub struct PictureEncoder {
     stills: Stills,
     /// Whether photographs may be shown before they are exact.
     stills_wanted: bool,
+    /// Whether the last update went without them; see [`THIN_UPDATE_BYTES`].
+    stills_rest: bool,
     taste: VideoTaste,
     /// See [`Self::set_load`].
     load: f64,
@@ -74,6 +80,7 @@ impl PictureEncoder {
             slots: [const { None }; SLOTS],
             stills: Stills::default(),
             stills_wanted: true,
+            stills_rest: false,
             taste: VideoTaste::new(Quality::Auto, VideoWish::H264),
             load: 0.0,
             newest_frame: 0,
@@ -276,6 +283,11 @@ impl PictureEncoder {
     ) -> Result<(), EncodeError> {
         for rect in self.stills.take(view, &mut work.rects, bytes_max) {
             self.bands.hold_back(rect);
+        }
+        let is_thin = bytes_max < THIN_UPDATE_BYTES;
+        self.stills_rest = is_thin && !work.rects.is_empty() && !self.stills_rest;
+        if self.stills_rest {
+            return Ok(());
         }
         // Before the JPEGs: no update holds the same pixels twice.
         work.later_bytes_max = (bytes_max / REFINED_SHARE).saturating_sub(bytes_before);
