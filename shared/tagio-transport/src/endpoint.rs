@@ -24,8 +24,10 @@ use crate::{
     connection::Connection,
     error::{ConnectError, LegError},
     leg::RelayLeg,
+    nat_watch::NatWatch,
     paths,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
+    stun::NatReport,
 };
 
 /// Paths of one connection at a time: the relay's, the direct one, and room for those that are being
@@ -58,6 +60,7 @@ pub struct Endpoint {
     quic: noq::Endpoint,
     client: ClientConfig,
     switch: Arc<Switch>,
+    nat: Arc<NatWatch>,
     inbound: mpsc::Sender<Inbound>,
     local: SocketAddr,
 }
@@ -97,7 +100,8 @@ impl Endpoint {
             Box::new(socket),
             Arc::new(noq::TokioRuntime),
         )?;
-        Ok(Self { quic, client: client_config(&transport)?, switch, inbound, local })
+        let nat = Arc::new(NatWatch::spawn(Arc::clone(&switch)));
+        Ok(Self { quic, client: client_config(&transport)?, switch, nat, inbound, local })
     }
 
     /// Where the first real socket listens.
@@ -111,11 +115,27 @@ impl Endpoint {
         paths::host_candidates(&bound.collect::<Vec<_>>())
     }
 
+    /// Finds out, and keeps knowing, how the NAT in front of this machine maps, by asking this relay.
+    pub fn learn_nat(&self, relay: SocketAddr) {
+        self.nat.ask(relay);
+    }
+
+    /// What is known of the NAT in front of this machine.
+    pub fn nat(&self) -> NatReport {
+        self.nat.report()
+    }
+
+    /// The mapping that a packet to somebody new would be given just now, nearly.
+    pub(crate) async fn newest_mapping(&self) -> Option<SocketAddr> {
+        self.nat.newest_mapping().await
+    }
+
     /// Binds this side's end of a relay leg.
     ///
     /// # Errors
     /// The relay does not answer, or does not know the grant.
     pub async fn bind_leg(&self, relay: SocketAddr, grant: LegGrant) -> Result<RelayLeg, LegError> {
+        self.learn_nat(relay);
         RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant).await
     }
 

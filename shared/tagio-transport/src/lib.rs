@@ -13,6 +13,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod leg;
+mod nat_watch;
 mod paths;
 pub mod relay;
 mod socket;
