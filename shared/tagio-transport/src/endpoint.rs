@@ -27,7 +27,7 @@ use crate::{
     nat_watch::NatWatch,
     paths,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
-    stun::NatReport,
+    stun::{self, NatReport},
 };
 
 /// Paths of one connection at a time: the relay's, the direct one, and room for those that are being
@@ -125,9 +125,8 @@ impl Endpoint {
         self.nat.report()
     }
 
-    /// The mapping that a packet to somebody new would be given just now, nearly.
-    pub(crate) async fn newest_mapping(&self) -> Option<SocketAddr> {
-        self.nat.newest_mapping().await
+    pub(crate) fn nat_watch(&self) -> &NatWatch {
+        &self.nat
     }
 
     /// Binds this side's end of a relay leg.
@@ -137,6 +136,18 @@ impl Endpoint {
     pub async fn bind_leg(&self, relay: SocketAddr, grant: LegGrant) -> Result<RelayLeg, LegError> {
         self.learn_nat(relay);
         RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant).await
+    }
+
+    /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
+    /// Takes two round trips, or a second where an answer stays out.
+    pub async fn probe_nat(&self, relay: SocketAddr) -> NatReport {
+        stun::probe(&self.switch, relay).await
+    }
+
+    /// Where `relay` sees a socket of this machine come from that has never sent before: the NAT's newest mapping,
+    /// after which the next one comes where [`NatReport::mapping`] is sequential. `None` if it does not answer.
+    pub async fn newest_mapping(&self, relay: SocketAddr) -> Option<SocketAddr> {
+        stun::newest(&self.switch, relay).await
     }
 
     /// Opens a connection to a real address or to a [`RelayLeg::addr`].

@@ -32,7 +32,7 @@ use crate::{
     socket::{PunchEvent, Switch, is_leg, mapped, unmapped},
 };
 
-pub(crate) use candidates::host_candidates;
+pub(crate) use candidates::{host_candidates, is_usable};
 use selector::{Action, Sample, Selector};
 pub use selector::{PathKind, Side};
 
@@ -116,7 +116,7 @@ impl Own {
     async fn candidates(self, guess: bool) -> Candidates {
         let nat = self.endpoint.nat();
         let public = match nat.mapping {
-            Mapping::Sequential { .. } => self.endpoint.newest_mapping().await,
+            Mapping::Sequential { .. } => self.endpoint.nat_watch().newest_mapping().await,
             _ => None,
         };
         Candidates {

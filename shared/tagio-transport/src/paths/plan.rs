@@ -46,7 +46,8 @@ fn hides(mapping: Mapping) -> bool {
 /// Plans a round against `peer` for a side whose NAT does `own` and that may be reached at `own_addrs`.
 pub(crate) fn plan(own: Mapping, own_addrs: &[SocketAddr], peer: &Candidates) -> Plan {
     let usable = |addr: &SocketAddr| is_usable(*addr) && !own_addrs.contains(addr);
-    let mut targets: Vec<SocketAddr> = peer.addrs.iter().copied().take(CANDIDATES_MAX).filter(usable).collect();
+    let mut targets: Vec<SocketAddr> =
+        peer.addrs.iter().copied().take(CANDIDATES_MAX).filter(usable).collect();
     targets.extend(peer.public.filter(|public| !targets.contains(public)).filter(usable));
     targets.extend(predicted(peer));
     Plan { targets, guess: guess(own, peer) }
@@ -56,7 +57,9 @@ pub(crate) fn plan(own: Mapping, own_addrs: &[SocketAddr], peer: &Candidates) ->
 fn predicted(peer: &Candidates) -> Vec<SocketAddr> {
     let (Some(newest), Mapping::Sequential { step }) = (peer.public, peer.mapping) else { return Vec::new() };
     let span = i32::from(u16::MAX) + 1 - PORT_MIN;
-    let ahead = |count: i32| PORT_MIN + (i32::from(newest.port()) + count * i32::from(step) - PORT_MIN).rem_euclid(span);
+    let ahead = |count: i32| {
+        PORT_MIN + (i32::from(newest.port()) + count * i32::from(step) - PORT_MIN).rem_euclid(span)
+    };
     let ports = (1..=PREDICTED).filter_map(|count| u16::try_from(ahead(count)).ok());
     ports.map(|port| SocketAddr::new(newest.ip(), port)).filter(|addr| is_usable(*addr)).collect()
 }
@@ -67,7 +70,9 @@ fn guess(own: Mapping, peer: &Candidates) -> Option<Guess> {
     match (hides(own), peer.mapping) {
         _ if is_blocked => None,
         (true, theirs) => (!hides(theirs)).then_some(Guess::Open(public)),
-        (false, Mapping::Sequential { step }) => Some(Guess::Try { ip: public.ip(), near: Some((public.port(), step)) }),
+        (false, Mapping::Sequential { step }) => {
+            Some(Guess::Try { ip: public.ip(), near: Some((public.port(), step)) })
+        }
         (false, Mapping::Random) => Some(Guess::Try { ip: public.ip(), near: None }),
         (false, _) => None,
     }
@@ -96,7 +101,10 @@ mod tests {
 
     #[test]
     fn candidates_that_are_no_address_of_the_peer_get_nothing() {
-        let plan = plan_against(Mapping::EndpointIndependent, &peer(Mapping::EndpointIndependent, Some("198.51.100.1:5000")));
+        let plan = plan_against(
+            Mapping::EndpointIndependent,
+            &peer(Mapping::EndpointIndependent, Some("198.51.100.1:5000")),
+        );
         assert_eq!(plan.targets, [addr("192.168.1.10:5000"), addr("198.51.100.1:5000")]);
         assert_eq!(plan.guess, None);
     }
@@ -106,7 +114,10 @@ mod tests {
         let theirs = peer(Mapping::Sequential { step: 2 }, Some("198.51.100.1:65533"));
         let targets = plan_against(Mapping::EndpointIndependent, &theirs).targets;
         assert_eq!(targets.len(), 2 + 16);
-        assert_eq!(targets[2..5], [addr("198.51.100.1:65535"), addr("198.51.100.1:1025"), addr("198.51.100.1:1027")]);
+        assert_eq!(
+            targets[2..5],
+            [addr("198.51.100.1:65535"), addr("198.51.100.1:1025"), addr("198.51.100.1:1027")]
+        );
     }
 
     #[test]
@@ -133,6 +144,9 @@ mod tests {
     #[test]
     fn nothing_is_guessed_without_a_public_address() {
         assert_eq!(plan_against(Mapping::EndpointIndependent, &peer(Mapping::Random, None)).guess, None);
-        assert_eq!(plan_against(Mapping::EndpointIndependent, &peer(Mapping::Random, Some("[2001:db8::1]:5"))).guess, None);
+        assert_eq!(
+            plan_against(Mapping::EndpointIndependent, &peer(Mapping::Random, Some("[2001:db8::1]:5"))).guess,
+            None
+        );
     }
 }

@@ -60,7 +60,9 @@ impl Extras {
 
     /// Closes a session's sockets by which nothing has come.
     pub(crate) fn close_unheard(&self, owner: PunchToken) {
-        self.close(|table, extra| extra.owner == owner && !table.heard.values().any(|udp| Arc::ptr_eq(udp, &extra.udp)));
+        self.close(|table, extra| {
+            extra.owner == owner && !table.heard.values().any(|udp| Arc::ptr_eq(udp, &extra.udp))
+        });
     }
 
     /// Closes all sockets of a session.

@@ -22,6 +22,7 @@ use super::{
     extra::Extras,
     udp::{Udp, mapped, unmapped},
 };
+use crate::stun::{self, QuestionId};
 
 /// First 48 bits of the made-up addresses of relay legs: a private range (RFC 4193) that no interface has.
 const LEG_PREFIX: [u16; 3] = [0xfd7a, 0x6710, 0x0001];
@@ -44,6 +45,9 @@ pub(crate) enum PunchEvent {
     /// The peer answered our punch from here.
     Answered(SocketAddr),
 }
+
+/// A STUN message and where it came from.
+pub(crate) type StunMail = (SocketAddr, Vec<u8>);
 
 /// What carries a leg's packets.
 #[derive(Clone, Debug)]
@@ -73,6 +77,7 @@ pub(crate) struct Switch {
     receiver: Mutex<Option<Waker>>,
     legs: RwLock<Legs>,
     punches: RwLock<HashMap<PunchToken, mpsc::Sender<PunchEvent>>>,
+    questions: RwLock<HashMap<QuestionId, mpsc::Sender<StunMail>>>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +99,7 @@ impl Switch {
             receiver: Mutex::default(),
             legs: RwLock::default(),
             punches: RwLock::default(),
+            questions: RwLock::default(),
         }
     }
 
@@ -214,20 +220,41 @@ impl Switch {
         self.punches.write().expect(LOCK).remove(&token);
     }
 
+    /// From now on answers to the STUN question `id` go to `heard`.
+    pub(crate) fn await_answer(&self, id: QuestionId, heard: mpsc::Sender<StunMail>) {
+        self.questions.write().expect(LOCK).insert(id, heard);
+    }
+
+    pub(crate) fn forget_question(&self, id: QuestionId) {
+        self.questions.write().expect(LOCK).remove(&id);
+    }
+
     /// Sends a datagram of the leg protocol, or loses it: all of them are repeated.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &Datagram<'_>) {
+        self.send_bytes(to, &datagram.bytes());
+    }
+
+    /// Sends a datagram that is not QUIC's from the socket that QUIC uses, or loses it.
+    pub(crate) fn send_bytes(&self, to: SocketAddr, contents: &[u8]) {
         let to = mapped(to);
         if let Some(udp) = self.socket_for(to) {
-            Self::send_by(&udp, to, datagram);
+            Self::send_by(&udp, to, contents);
         }
     }
 
-    fn send_by(udp: &Udp, to: SocketAddr, datagram: &Datagram<'_>) {
-        let contents = datagram.bytes();
-        let transmit =
-            Transmit { destination: to, ecn: None, contents: &contents, segment_size: None, src_ip: None };
+    fn send_by(udp: &Udp, to: SocketAddr, contents: &[u8]) {
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: None };
         if let Err(error) = udp.try_send(&transmit) {
-            tracing::trace!(%error, "leg datagram lost");
+            tracing::trace!(%error, "datagram lost");
+        }
+    }
+
+    /// Takes a STUN message; one that answers no question is noise.
+    pub(crate) fn handle_stun(&self, from: SocketAddr, message: &[u8]) {
+        let Some(id) = stun::id_of(message) else { return };
+        if let Some(heard) = self.questions.read().expect(LOCK).get(&id) {
+            // A full queue means that somebody answers more often than was asked.
+            heard.try_send((unmapped(from), message.to_vec())).ok();
         }
     }
 
@@ -262,7 +289,7 @@ impl Switch {
 
     fn hear_punch(&self, udp: &Udp, from: SocketAddr, token: PunchToken) {
         if self.tell_punching(token, PunchEvent::Reached(unmapped(from))) {
-            Self::send_by(udp, from, &Datagram::Punched { token });
+            Self::send_by(udp, from, &Datagram::Punched { token }.bytes());
         }
     }
 
