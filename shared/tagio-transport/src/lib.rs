@@ -23,5 +23,5 @@ pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
-pub use paths::{PathFacts, PathKind, Paths, PathsEvent, Side};
+pub use paths::{Outcome, PathFacts, PathKind, PathReport, Paths, PathsEvent, Relayed, Side, Tried};
 pub use stun::NatReport;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 /// How a NAT chooses the public port of a socket behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mapping {
     /// STUN stays silent: UDP is blocked.
     Blocked,
@@ -19,6 +19,7 @@ pub enum Mapping {
     /// Another port for each destination, without a pattern.
     Random,
     /// Only one vantage point answered: no telling.
+    #[default]
     Unknown,
 }
 

@@ -8,6 +8,7 @@
 mod candidates;
 mod plan;
 mod punching;
+mod report;
 mod selector;
 
 use std::{
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub(crate) use candidates::{host_candidates, is_usable};
+pub use report::{Outcome, PathReport, Relayed, Tried};
 use selector::{Action, Sample, Selector};
 pub use selector::{PathKind, Side};
 
@@ -94,6 +96,7 @@ pub struct Paths {
     wishes: mpsc::Sender<Wish>,
     events: mpsc::Receiver<PathsEvent>,
     facts: watch::Receiver<PathFacts>,
+    report: watch::Receiver<PathReport>,
     _task: JoinSet<()>,
 }
 
@@ -146,6 +149,8 @@ impl Paths {
         };
         let (facts_tx, facts) =
             watch::channel(PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO });
+        let (report_tx, report) =
+            watch::channel(PathReport { own: own.endpoint.nat().mapping, ..PathReport::default() });
         let (punches_tx, punches) = mpsc::channel(EVENTS);
         let keeper = Keeper {
             connection: connection.clone(),
@@ -158,6 +163,7 @@ impl Paths {
             last_round: None,
             events: events_tx,
             facts: facts_tx,
+            report: report_tx,
             punches_tx,
             preparing: JoinSet::new(),
             punching: JoinSet::new(),
@@ -166,7 +172,7 @@ impl Paths {
         };
         let mut task = JoinSet::new();
         task.spawn(keeper.run(wishes_rx, punches));
-        Self { wishes, events, facts, _task: task }
+        Self { wishes, events, facts, report, _task: task }
     }
 
     /// The next event; `None` once the connection is over.
@@ -177,6 +183,11 @@ impl Paths {
     /// The path in use.
     pub fn facts(&self) -> PathFacts {
         *self.facts.borrow()
+    }
+
+    /// How the search for a direct path goes.
+    pub fn report(&self) -> PathReport {
+        self.report.borrow().clone()
     }
 
     /// The peer's candidates have come: sends punches there, and the host's own candidates.
@@ -204,6 +215,7 @@ struct Keeper {
     last_round: Option<Instant>,
     events: mpsc::Sender<PathsEvent>,
     facts: watch::Sender<PathFacts>,
+    report: watch::Sender<PathReport>,
     punches_tx: mpsc::Sender<PunchEvent>,
     /// Finds out this side's candidates; with the peer's where those have come.
     preparing: JoinSet<(Candidates, Option<Candidates>)>,
@@ -256,6 +268,7 @@ impl Keeper {
                 Some(attempt) = self.attempts.join_next() => {
                     if let Ok(Some((addr, error))) = attempt {
                         tracing::debug!(addr = %unmapped(addr), %error, "path not opened");
+                        self.note(addr, Outcome::Failed);
                         self.opening.remove(&addr);
                     }
                 }
@@ -274,6 +287,7 @@ impl Keeper {
         let kind = if is_leg(addr) { PathKind::Relay } else { PathKind::Direct };
         tracing::debug!(?id, ?kind, "path stands");
         if kind == PathKind::Direct {
+            self.note(addr, Outcome::Open);
             self.punching.abort_all();
             self.guessing.abort_all();
         }
@@ -416,6 +430,8 @@ impl Keeper {
         let plan = plan::plan(own.mapping, &own.addrs, peer);
         let guess = plan.guess.filter(|_| peer.guess && !self.selector.has(PathKind::Direct));
         tracing::debug!(own = ?own.mapping, peer = ?peer.mapping, targets = ?plan.targets, ?guess, "punching");
+        self.report
+            .send_modify(|report| report.begin(own.mapping, peer.mapping, &plan.targets, guess.is_some()));
         let held_back = (self.side == Side::Host).then(|| self.facts.borrow().rtt + HELD_BACK);
         // A newer round replaces one that is still under way; guessing goes on.
         self.punching.abort_all();
@@ -429,8 +445,15 @@ impl Keeper {
 
     fn on_punch(&mut self, punch: PunchEvent) {
         let (PunchEvent::Reached(addr) | PunchEvent::Answered(addr)) = punch;
+        self.note(addr, Outcome::Answered);
         if self.side == Side::Viewer && !self.selector.has(PathKind::Direct) {
             self.open(mapped(addr));
+        }
+    }
+
+    fn note(&self, addr: SocketAddr, outcome: Outcome) {
+        if !is_leg(addr) {
+            self.report.send_modify(|report| report.note(unmapped(addr), outcome));
         }
     }
 
