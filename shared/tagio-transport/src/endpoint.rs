@@ -26,6 +26,7 @@ use crate::{
     leg::RelayLeg,
     paths,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
+    stun::{self, NatReport},
 };
 
 /// Paths of one connection at a time: the relay's, the direct one, and room for those that are being
@@ -117,6 +118,18 @@ impl Endpoint {
     /// The relay does not answer, or does not know the grant.
     pub async fn bind_leg(&self, relay: SocketAddr, grant: LegGrant) -> Result<RelayLeg, LegError> {
         RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant).await
+    }
+
+    /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
+    /// Takes two round trips, or a second where an answer stays out.
+    pub async fn probe_nat(&self, relay: SocketAddr) -> NatReport {
+        stun::probe(&self.switch, relay).await
+    }
+
+    /// Where `relay` sees a socket of this machine come from that has never sent before: the NAT's newest mapping,
+    /// after which the next one comes where [`NatReport::mapping`] is sequential. `None` if it does not answer.
+    pub async fn newest_mapping(&self, relay: SocketAddr) -> Option<SocketAddr> {
+        stun::newest(&self.switch, relay).await
     }
 
     /// Opens a connection to a real address or to a [`RelayLeg::addr`].

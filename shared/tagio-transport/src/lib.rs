@@ -16,9 +16,11 @@ mod leg;
 mod paths;
 pub mod relay;
 mod socket;
+mod stun;
 
 pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
 pub use paths::{PathFacts, PathKind, Paths, PathsEvent, Side};
+pub use stun::NatReport;

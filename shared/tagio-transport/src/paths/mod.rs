@@ -34,7 +34,7 @@ use crate::{
     socket::{PunchEvent, Switch, is_leg, mapped, unmapped},
 };
 
-pub(crate) use candidates::host_candidates;
+pub(crate) use candidates::{host_candidates, is_usable};
 use selector::{Action, Sample, Selector};
 pub use selector::{PathKind, Side};
 

@@ -20,10 +20,13 @@ use std::{
 };
 
 use noq::udp::{RecvMeta, Transmit};
-use tagio_wire::leg::{Channel, DATA_HEADER_LEN, is_leg_datagram, tag};
+use tagio_wire::{
+    leg::{Channel, DATA_HEADER_LEN, is_leg_datagram, tag},
+    nat::is_stun,
+};
 use tokio::sync::mpsc;
 
-pub(crate) use switch::{LegEvent, PunchEvent, Switch, is_leg};
+pub(crate) use switch::{LegEvent, PunchEvent, StunMail, Switch, is_leg};
 pub(crate) use udp::{Udp, any_v6, mapped, unmapped};
 
 /// Packets that came over TCP legs and wait for QUIC. When full, the TCP reader waits: back-pressure to
@@ -90,6 +93,10 @@ impl Socket {
         } else if is_leg_datagram(first) {
             let stride = meta.stride.max(1);
             buf[..meta.len].chunks(stride).for_each(|datagram| self.switch.handle(meta.addr, datagram));
+            meta.len = 0;
+        } else if is_stun(first) {
+            let stride = meta.stride.max(1);
+            buf[..meta.len].chunks(stride).for_each(|message| self.switch.handle_stun(meta.addr, message));
             meta.len = 0;
         }
     }

@@ -16,6 +16,7 @@ use tagio_wire::leg::{Channel, DATA_HEADER_LEN, Datagram, PunchToken, tag};
 use tokio::sync::mpsc;
 
 use super::udp::{Udp, mapped, unmapped};
+use crate::stun::{self, QuestionId};
 
 /// First 48 bits of the made-up addresses of relay legs: a private range (RFC 4193) that no interface has.
 const LEG_PREFIX: [u16; 3] = [0xfd7a, 0x6710, 0x0001];
@@ -38,6 +39,9 @@ pub(crate) enum PunchEvent {
     /// The peer answered our punch from here.
     Answered(SocketAddr),
 }
+
+/// A STUN message and where it came from.
+pub(crate) type StunMail = (SocketAddr, Vec<u8>);
 
 /// What carries a leg's packets.
 #[derive(Clone, Debug)]
@@ -62,6 +66,7 @@ pub(crate) struct Switch {
     sockets: Vec<Arc<Udp>>,
     legs: RwLock<Legs>,
     punches: RwLock<HashMap<PunchToken, mpsc::Sender<PunchEvent>>>,
+    questions: RwLock<HashMap<QuestionId, mpsc::Sender<StunMail>>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +81,7 @@ const LOCK: &str = "no thread panics while it holds the switch";
 
 impl Switch {
     pub(crate) fn new(sockets: Vec<Arc<Udp>>) -> Self {
-        Self { sockets, legs: RwLock::default(), punches: RwLock::default() }
+        Self { sockets, legs: RwLock::default(), punches: RwLock::default(), questions: RwLock::default() }
     }
 
     pub(crate) fn sockets(&self) -> &[Arc<Udp>] {
@@ -160,15 +165,36 @@ impl Switch {
         self.punches.write().expect(LOCK).remove(&token);
     }
 
+    /// From now on answers to the STUN question `id` go to `heard`.
+    pub(crate) fn await_answer(&self, id: QuestionId, heard: mpsc::Sender<StunMail>) {
+        self.questions.write().expect(LOCK).insert(id, heard);
+    }
+
+    pub(crate) fn forget_question(&self, id: QuestionId) {
+        self.questions.write().expect(LOCK).remove(&id);
+    }
+
     /// Sends a datagram of the leg protocol, or loses it: all of them are repeated.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &Datagram<'_>) {
+        self.send_bytes(to, &datagram.bytes());
+    }
+
+    /// Sends a datagram that is not QUIC's from the socket that QUIC uses, or loses it.
+    pub(crate) fn send_bytes(&self, to: SocketAddr, contents: &[u8]) {
         let to = mapped(to);
         let Some(udp) = self.socket_for(to) else { return };
-        let contents = datagram.bytes();
-        let transmit =
-            Transmit { destination: to, ecn: None, contents: &contents, segment_size: None, src_ip: None };
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: None };
         if let Err(error) = udp.try_send(&transmit) {
-            tracing::trace!(%error, "leg datagram lost");
+            tracing::trace!(%error, "datagram lost");
+        }
+    }
+
+    /// Takes a STUN message; one that answers no question is noise.
+    pub(crate) fn handle_stun(&self, from: SocketAddr, message: &[u8]) {
+        let Some(id) = stun::id_of(message) else { return };
+        if let Some(heard) = self.questions.read().expect(LOCK).get(&id) {
+            // A full queue means that somebody answers more often than was asked.
+            heard.try_send((unmapped(from), message.to_vec())).ok();
         }
     }
 
