@@ -25,6 +25,7 @@ use crate::{
     error::{ConnectError, LegError},
     leg::RelayLeg,
     paths,
+    port_mapping::PortMapping,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
 };
 
@@ -109,6 +110,11 @@ impl Endpoint {
     pub fn host_candidates(&self) -> Vec<SocketAddr> {
         let bound = self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
         paths::host_candidates(&bound.collect::<Vec<_>>())
+    }
+
+    /// Begins to ask the router for ways in from outside to this endpoint's sockets.
+    pub fn map_ports(&self) -> PortMapping {
+        PortMapping::spawn(self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok()).collect())
     }
 
     /// Binds this side's end of a relay leg.

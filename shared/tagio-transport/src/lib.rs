@@ -5,7 +5,7 @@
 //! real UDP sockets and relay legs; a leg appears to QUIC as a made-up IPv6 address.
 //!
 //! Everything here runs on the tokio runtime that calls it. Every task is owned: by a [`RelayLeg`], a
-//! [`Connection`] or a [`relay::Relay`], and ends with it.
+//! [`Connection`], a [`PortMapping`] or a [`relay::Relay`], and ends with it.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 mod leg;
 mod paths;
+mod port_mapping;
 pub mod relay;
 mod socket;
 
@@ -22,3 +23,4 @@ pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
 pub use paths::{PathFacts, PathKind, Paths, PathsEvent, Side};
+pub use port_mapping::{MappedAddr, MappedBy, PortMapping};
