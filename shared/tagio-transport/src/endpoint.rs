@@ -26,6 +26,7 @@ use crate::{
     leg::RelayLeg,
     nat_watch::NatWatch,
     paths,
+    port_mapping::PortMapping,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
     stun::{self, NatReport},
 };
@@ -127,6 +128,11 @@ impl Endpoint {
 
     pub(crate) fn nat_watch(&self) -> &NatWatch {
         &self.nat
+    }
+
+    /// Begins to ask the router for ways in from outside to this endpoint's sockets.
+    pub fn map_ports(&self) -> PortMapping {
+        PortMapping::spawn(self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok()).collect())
     }
 
     /// Binds this side's end of a relay leg.
