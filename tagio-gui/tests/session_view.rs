@@ -1,6 +1,7 @@
 //! What a session's window shows of the picture, and the commands that clicks in it become. No screen is needed.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -10,7 +11,10 @@ use egui_kittest::{Harness, kittest::Queryable as _};
 use tagio_gui::{
     config::ThemeChoice,
     engine::{
-        status::{Figures, PathKind, Recording, Spread, ViewerCommand, ViewerPhase, ViewerStatus},
+        status::{
+            Figures, Outcome, PathKind, PathReport, Recording, Relayed, Spread, Tried, ViewerCommand,
+            ViewerPhase, ViewerStatus,
+        },
         viewer::initial_status,
     },
     theme,
@@ -25,6 +29,7 @@ use tagio_gui::{
 use tagio_media::{Framebuffer, Region};
 use tagio_wire::{
     Rect as ScreenRect, Size,
+    nat::Mapping,
     session::{Monitor, Quality, VideoWish, ViewArea, ViewWish},
 };
 
@@ -221,6 +226,31 @@ fn the_figures_are_shown_on_demand_and_cover_only_themselves() {
     assert!(!covered.iter().any(|rect| rect.intersects(beside)), "{covered:?}");
     click(&mut harness, words::FIGURES_CLOSE);
     assert!(harness.query_by_label(words::NETWORK).is_none());
+}
+
+#[test]
+fn a_relayed_session_says_why_and_what_would_change_it() {
+    let addr = |port: u16| SocketAddr::from(([198, 51, 100, 7], port));
+    let tried = |port, outcome| Tried { addr: addr(port), outcome };
+    let mut search = PathReport {
+        own: Mapping::Random,
+        peer: Some(Mapping::Sequential { step: 1 }),
+        rounds: 4,
+        guessed: false,
+        tried: (1..=9).map(|port| tried(4000 + port, Outcome::Silent)).collect(),
+    };
+    search.tried.push(tried(5000, Outcome::Answered));
+    let mut harness = session(ViewerStatus { path: Some(PathKind::Relay), search: search.clone(), ..live() });
+    click(&mut harness, "via relay  ·  4 ms");
+    let (why, what) = words::relayed(Relayed::BothHide);
+    for label in [why, what, words::mapping(Mapping::Random), &addr(5000).to_string(), "and 2 more"] {
+        harness.get_by_label(label);
+    }
+
+    let mut harness = session(ViewerStatus { search, ..live() });
+    click(&mut harness, "direct  ·  4 ms");
+    harness.get_by_label(words::connected(PathKind::Direct));
+    assert!(harness.query_by_label(why).is_none());
 }
 
 #[test]

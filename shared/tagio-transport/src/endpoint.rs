@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,8 +17,11 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
-use tagio_wire::{leg::LegGrant, limits::SESSION_ALPN};
-use tokio::sync::mpsc;
+use tagio_wire::{
+    leg::LegGrant,
+    limits::{CANDIDATES_MAX, SESSION_ALPN},
+};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     connection::Connection,
@@ -26,7 +29,7 @@ use crate::{
     leg::RelayLeg,
     nat_watch::NatWatch,
     paths,
-    port_mapping::PortMapping,
+    port_mapping::{MappedAddr, PortMapping},
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
     stun::{self, NatReport},
 };
@@ -62,6 +65,9 @@ pub struct Endpoint {
     client: ClientConfig,
     switch: Arc<Switch>,
     nat: Arc<NatWatch>,
+    /// Taken when the endpoint is closed.
+    mapping: Arc<Mutex<Option<PortMapping>>>,
+    mapped: watch::Receiver<Vec<MappedAddr>>,
     inbound: mpsc::Sender<Inbound>,
     local: SocketAddr,
 }
@@ -102,7 +108,12 @@ impl Endpoint {
             Arc::new(noq::TokioRuntime),
         )?;
         let nat = Arc::new(NatWatch::spawn(Arc::clone(&switch)));
-        Ok(Self { quic, client: client_config(&transport)?, switch, nat, inbound, local })
+        let bound = switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
+        let mapping = PortMapping::spawn(bound.collect());
+        let mapped = mapping.external();
+        let mapping = Arc::new(Mutex::new(Some(mapping)));
+        let client = client_config(&transport)?;
+        Ok(Self { quic, client, switch, nat, mapping, mapped, inbound, local })
     }
 
     /// Where the first real socket listens.
@@ -110,10 +121,18 @@ impl Endpoint {
         self.local
     }
 
-    /// Addresses of this machine at which peers on the same network may reach it.
+    /// Addresses at which peers may reach this machine: those that its router maps to it, then its own, for peers on
+    /// the same network.
     pub fn host_candidates(&self) -> Vec<SocketAddr> {
-        let bound = self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
-        paths::host_candidates(&bound.collect::<Vec<_>>())
+        let bound: Vec<_> = self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok()).collect();
+        let mut found: Vec<_> = self.mapped.borrow().iter().map(|mapped| mapped.external).collect();
+        let own = paths::host_candidates(&bound);
+        found.extend(
+            own.into_iter()
+                .filter(|addr| !self.mapped.borrow().iter().any(|mapped| mapped.external == *addr)),
+        );
+        found.truncate(CANDIDATES_MAX);
+        found
     }
 
     /// Finds out, and keeps knowing, how the NAT in front of this machine maps, by asking this relay.
@@ -128,11 +147,6 @@ impl Endpoint {
 
     pub(crate) fn nat_watch(&self) -> &NatWatch {
         &self.nat
-    }
-
-    /// Begins to ask the router for ways in from outside to this endpoint's sockets.
-    pub fn map_ports(&self) -> PortMapping {
-        PortMapping::spawn(self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok()).collect())
     }
 
     /// Binds this side's end of a relay leg.
@@ -181,7 +195,14 @@ impl Endpoint {
     /// Closes every connection and waits, at most a second, until the peers were told.
     pub async fn close(&self) {
         self.quic.close(0u32.into(), b"");
-        tokio::time::timeout(Duration::from_secs(1), self.quic.wait_idle()).await.ok();
+        let mapping = self.mapping.lock().expect("no thread panics while it holds the mapping").take();
+        let give_back = async {
+            if let Some(mapping) = mapping {
+                mapping.close().await;
+            }
+        };
+        let last_words = tokio::time::timeout(Duration::from_secs(1), self.quic.wait_idle());
+        tokio::join!(last_words, give_back).0.ok();
     }
 }
 

@@ -99,6 +99,10 @@ impl Drop for OpenSockets<'_> {
 }
 
 async fn open(sockets: &[Arc<Udp>], to: SocketAddr, token: PunchToken) {
+    for udp in sockets {
+        // A fresh socket takes nothing before the runtime has seen it once.
+        udp.writable().await.ok();
+    }
     let start = Instant::now();
     let bytes = Datagram::Punch { token }.bytes();
     for (at, hops) in OPENINGS {
