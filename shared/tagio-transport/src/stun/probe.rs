@@ -141,7 +141,7 @@ fn local_addr_towards(switch: &Switch, server: SocketAddr) -> SocketAddr {
     let bound = switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
     let local = bound.into_iter().find(|addr| addr.is_ipv4() == server.is_ipv4()).unwrap_or(any);
     if local.ip().is_unspecified() {
-        SocketAddr::new(source_towards(server).unwrap_or(any.ip()), local.port())
+        SocketAddr::new(source_towards(server).unwrap_or_else(|_| any.ip()), local.port())
     } else {
         local
     }
