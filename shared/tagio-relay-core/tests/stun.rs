@@ -163,7 +163,7 @@ fn each_address_gets_its_share_and_short_questions_a_smaller_one() {
 fn what_is_remembered_of_askers_is_bounded_and_forgotten() {
     let mut server = StunServer::new(Limits { rate_entries_max: 2, ..Limits::default() });
     let now = Instant::now();
-    let mut ask = |server: &mut StunServer, from: &str, now| server.answer(addr(from), &even(), None, now);
+    let ask = |server: &mut StunServer, from: &str, now| server.answer(addr(from), &even(), None, now);
     ask(&mut server, "198.51.100.1:1", now).unwrap();
     ask(&mut server, "198.51.100.2:1", now).unwrap();
     assert_eq!(ask(&mut server, "198.51.100.3:1", now), Err(Denial::StunRate));

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     process::Command,
     thread,
 };
@@ -14,7 +14,7 @@ use stun_rs::{
     attributes::{discovery::OtherAddress, stun::XorMappedAddress},
     methods::BINDING,
 };
-use tagio_testkit::{TempDir, binaries, lab::Relay};
+use tagio_testkit::{TempDir, binaries, lab::Relay, skipped};
 use tagio_transport::Endpoint;
 use tagio_wire::nat::Mapping;
 
@@ -55,6 +55,21 @@ async fn an_endpoint_on_all_addresses_knows_which_one_it_asks_from() {
     let report = endpoint.probe_nat(asked).await;
     assert_eq!(report.public, Some(SocketAddr::new(HERE, endpoint.local_addr().port())));
     assert!(report.local_is_public);
+}
+
+#[tokio::test]
+async fn each_address_family_is_asked_on_its_own() {
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return skipped("this machine has no IPv6");
+    }
+    let dir = TempDir::new();
+    let relay = relay(&dir, "[::]:0");
+    let endpoint = Endpoint::bind(None).unwrap();
+    for ip in [HERE, Ipv6Addr::LOCALHOST.into()] {
+        let report = endpoint.probe_nat(SocketAddr::new(ip, relay.address.port())).await;
+        assert_eq!(report.mapping, Mapping::EndpointIndependent);
+        assert!(report.local_is_public && report.public.is_some_and(|addr| addr.ip() == ip), "{report:?}");
+    }
 }
 
 #[tokio::test]

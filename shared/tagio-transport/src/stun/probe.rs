@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     net::UdpSocket,
     sync::mpsc,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -36,6 +36,10 @@ const ANSWER_BYTES_MAX: usize = 1500;
 pub(crate) async fn probe(switch: &Switch, relay: SocketAddr) -> NatReport {
     let relay = unmapped(relay);
     let local = local_addr_towards(switch, relay);
+    // A socket that was bound just now counts as full until the runtime has looked at it.
+    if let Some(udp) = switch.udp_behind(relay) {
+        timeout(WAITS[0], udp.writable()).await.ok();
+    }
     let first = ask(switch, &[relay]).await.pop().flatten();
     let others =
         first.and_then(|reply| reply.other).map_or_else(Vec::new, |other| vantage_points(relay, other));
@@ -141,7 +145,7 @@ fn local_addr_towards(switch: &Switch, server: SocketAddr) -> SocketAddr {
     let bound = switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
     let local = bound.into_iter().find(|addr| addr.is_ipv4() == server.is_ipv4()).unwrap_or(any);
     if local.ip().is_unspecified() {
-        SocketAddr::new(source_towards(server).unwrap_or(any.ip()), local.port())
+        SocketAddr::new(source_towards(server).unwrap_or_else(|_| any.ip()), local.port())
     } else {
         local
     }
