@@ -46,20 +46,21 @@ impl Bench {
     fn new(kind: Kind) -> Option<Self> {
         let lab = NatLab::new(kind, Kind::None)?;
         println!("TAGIO_SEED={}", lab.seed);
-        let servers = RELAY_ADDRESSES.map(|ip| PORTS.map(|port| lab.relay().udp_socket(ip, port).unwrap()));
+        let servers =
+            RELAY_ADDRESSES.map(|ip| PORTS.map(|port| lab.relay().udp_socket(ip, port).expect("a server")));
         Some(Self { lab, servers })
     }
 
     fn client(&self) -> UdpSocket {
-        self.lab.viewer().udp_socket(Ipv4Addr::UNSPECIFIED, 0).unwrap()
+        self.lab.viewer().udp_socket(Ipv4Addr::UNSPECIFIED, 0).expect("a client")
     }
 
     /// Where a client is when it sends to this server; `None`: it does not get there.
     fn seen(&self, client: &UdpSocket, server: [usize; 2], limit: Duration) -> Option<SocketAddrV4> {
         let [address, port] = server;
-        client.send_to(b"who am I", (RELAY_ADDRESSES[address], PORTS[port])).unwrap();
+        client.send_to(b"who am I", (RELAY_ADDRESSES[address], PORTS[port])).expect("a packet on its way");
         let server = &self.servers[address][port];
-        server.set_read_timeout(Some(limit)).unwrap();
+        server.set_read_timeout(Some(limit)).expect("a time-out");
         received(server).map(|from| match from {
             SocketAddr::V4(v4) => v4,
             SocketAddr::V6(v6) => panic!("{v6} by IPv4"),
@@ -74,8 +75,8 @@ impl Bench {
     /// Whether what this server sends there gets to the client.
     fn reaches(&self, server: [usize; 2], to: SocketAddrV4, client: &UdpSocket, limit: Duration) -> bool {
         let [address, port] = server;
-        self.servers[address][port].send_to(b"hello", to).unwrap();
-        client.set_read_timeout(Some(limit)).unwrap();
+        self.servers[address][port].send_to(b"hello", to).expect("a packet on its way");
+        client.set_read_timeout(Some(limit)).expect("a time-out");
         received(client) == Some(SocketAddr::from((RELAY_ADDRESSES[address], PORTS[port])))
     }
 
@@ -110,7 +111,7 @@ impl Bench {
     fn ports(&self) -> Ports {
         let clients: Vec<UdpSocket> = (0..5).map(|_| self.client()).collect();
         let outside: Vec<u16> = clients.iter().map(|client| self.seen_by(client, [0, 0]).port()).collect();
-        let inside = clients.iter().map(|client| client.local_addr().unwrap().port());
+        let inside = clients.iter().map(|client| client.local_addr().expect("an address").port());
         if inside.eq(outside.iter().copied()) {
             Ports::Preserved
         } else if outside.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1).max(1024)) {
@@ -262,40 +263,40 @@ fn a_packet_with_few_hops_left_opens_the_own_nat_and_does_not_arrive() {
 fn homes_reach_each_other_without_a_nat() {
     let Some(lab) = NatLab::new(Kind::None, Kind::None) else { return };
     let [a, b] = [lab.viewer(), lab.host()].map(|net| net.udp_socket(Ipv4Addr::UNSPECIFIED, 9000).unwrap());
-    a.send_to(b"hello", "192.0.2.10:9000").unwrap();
-    b.set_read_timeout(Some(COMES_LIMIT)).unwrap();
+    a.send_to(b"hello", "192.0.2.10:9000").expect("a packet on its way");
+    b.set_read_timeout(Some(COMES_LIMIT)).expect("a time-out");
     assert_eq!(received(&b), Some("198.51.100.10:9000".parse().unwrap()));
 }
 
 #[test]
 fn a_client_moves_to_another_address() {
-    for (kind, expected) in [(Kind::None, Some(Ipv4Addr::new(198, 51, 100, 11))), (Kind::PortCone, None)] {
+    for (kind, seen) in [(Kind::None, [198, 51, 100, 11]), (Kind::PortCone, [198, 51, 100, 1])] {
         let Some(bench) = Bench::new(kind) else { return };
         let client = bench.client();
         let before = bench.seen_by(&client, [0, 0]);
         bench.lab.change_address(Site::A);
         let after = bench.seen_by(&client, [0, 0]);
         assert_ne!(before, after, "{kind}");
-        assert_eq!(*after.ip(), expected.unwrap_or(*before.ip()), "{kind}");
+        assert_eq!(after.ip().octets(), seen, "{kind}");
     }
 }
 
 /// The quickest of some exchanges with the relay.
 fn round_trip(bench: &Bench) -> Duration {
     let (client, server) = (bench.client(), &bench.servers[0][0]);
-    client.set_read_timeout(Some(COMES_LIMIT)).unwrap();
-    server.set_read_timeout(Some(COMES_LIMIT)).unwrap();
+    client.set_read_timeout(Some(COMES_LIMIT)).expect("a time-out");
+    server.set_read_timeout(Some(COMES_LIMIT)).expect("a time-out");
     thread::scope(|scope| {
         const EXCHANGES: u32 = 20;
         scope.spawn(|| {
             for _ in 0..EXCHANGES {
                 let from = received(server).expect("a question");
-                server.send_to(b"pong", from).unwrap();
+                server.send_to(b"pong", from).expect("a packet on its way");
             }
         });
         let exchange = |_| {
             let start = Instant::now();
-            client.send_to(b"ping", (RELAY_ADDRESSES[0], PORTS[0])).unwrap();
+            client.send_to(b"ping", (RELAY_ADDRESSES[0], PORTS[0])).expect("a packet on its way");
             received(&client).expect("an answer");
             start.elapsed()
         };
@@ -337,12 +338,12 @@ fn with_v6_answers_come_in_and_nothing_else() {
     let bind = |net: &tagio_testkit::Namespace, address: &str| {
         let socket =
             net.on_thread(|| UdpSocket::bind(format!("[{address}]:9000")).context("a socket")).unwrap();
-        socket.set_read_timeout(Some(NEVER)).unwrap();
+        socket.set_read_timeout(Some(NEVER)).expect("a time-out");
         socket
     };
     let (a, b) = (bind(lab.viewer(), "2001:db8:a::10"), bind(lab.host(), "2001:db8:b::10"));
     let sends = |from: &UdpSocket, to: &UdpSocket| {
-        from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+        from.send_to(b"hello", to.local_addr().unwrap()).expect("a packet on its way");
         received(to) == Some(from.local_addr().unwrap())
     };
     assert!(!sends(&a, &b), "the firewall of b lets anybody in");
