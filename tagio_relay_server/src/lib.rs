@@ -25,9 +25,11 @@ mod server;
 mod shared;
 mod signals;
 mod store;
+mod stun;
 mod tcp_leg;
 mod udp;
+mod vantage;
 
-pub use config::{Config, MetricsBind, Secret};
+pub use config::{Config, MetricsBind, SecondPort, Secret};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};

@@ -54,12 +54,13 @@ fn advice(addr: SocketAddr) -> String {
 fn open(addr: SocketAddr, all: &[SocketAddr]) -> io::Result<Pair> {
     // `[::]` serves IPv4 too, unless somebody else on the list does.
     let only_v6 = all.iter().any(|other| other.is_ipv4() && other.port() == addr.port());
+    let port_use = if addr.ip().is_unspecified() { PortUse::Shared } else { PortUse::Alone };
     let tries = if addr.port() == 0 { FREE_PORT_TRIES } else { 1 };
     let mut failure = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..tries {
         let tcp = open_tcp(addr, only_v6)?;
         let addr = tcp.local_addr()?;
-        match open_udp(addr, only_v6) {
+        match open_udp(addr, only_v6, port_use) {
             Ok(udp) => {
                 return Ok(Pair { tcp: TcpListener::from_std(tcp)?, udp: UdpSocket::from_std(udp)?, addr });
             }
@@ -83,11 +84,26 @@ fn open_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<StdTcpListener> {
     Ok(socket.into())
 }
 
-fn open_udp(addr: SocketAddr, only_v6: bool) -> io::Result<StdUdpSocket> {
+/// Whether sockets on other addresses may have the same UDP port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortUse {
+    Alone,
+    /// One on all addresses beside those on single ones: see `vantage`. The TCP socket, which never shares, keeps
+    /// another relay out.
+    Shared,
+}
+
+/// Opens a socket for datagrams. `only_v6` matters to `[::]` alone.
+pub(crate) fn open_udp(addr: SocketAddr, only_v6: bool, port: PortUse) -> io::Result<StdUdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
+    // Windows lets them stand side by side as they are.
+    #[cfg(unix)]
+    socket.set_reuse_port(port == PortUse::Shared)?;
+    #[cfg(not(unix))]
+    let _ = port;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     // Best effort: systems differ in what they allow, and a small buffer only drops sooner.

@@ -27,6 +27,7 @@ use crate::{
     shared::{Parts, Shared},
     store::Store,
     udp::{self, UdpSockets},
+    vantage,
 };
 
 /// How often time passes for the rules.
@@ -40,7 +41,7 @@ const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// How long the store may take to close.
 const STORE_CLOSES: Duration = Duration::from_secs(1);
 /// Sockets that [`tagio_relay_core::SocketIndex`] can tell apart.
-const BINDS_MAX: usize = 256;
+const SOCKETS_MAX: usize = 256;
 
 /// A relay that listens and does not serve yet.
 pub struct Server {
@@ -69,13 +70,16 @@ impl Reloader {
 impl Server {
     /// Opens the sockets and the data directory.
     pub async fn bind(config: &Config) -> Result<Self> {
-        ensure!(!config.binds.is_empty() && config.binds.len() <= BINDS_MAX, "between 1 and 256 addresses");
+        ensure!(!config.binds.is_empty() && config.binds.len() <= SOCKETS_MAX, "between 1 and 256 addresses");
         let pairs = listeners::open_all(&config.binds)?;
         let metrics = open_metrics(config.metrics).await?;
         let key = RelayKey::load(&config.data_dir)?;
         let (store, store_thread) = Store::open(&config.data_dir)?;
         let addrs: Vec<_> = pairs.iter().map(|pair| pair.addr).collect();
-        let (listeners, sockets) = pairs.into_iter().map(|pair| (pair.tcp, pair.udp)).unzip();
+        let extras = vantage::open_all(&pairs, config.stun_port, SOCKETS_MAX - pairs.len());
+        let (listeners, mut sockets): (_, Vec<_>) =
+            pairs.into_iter().map(|pair| (pair.tcp, pair.udp)).unzip();
+        sockets.extend(extras);
         let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
         let parts = Parts { store, key, sockets: UdpSockets::new(sockets)?, public_addr };
         let shared = Arc::new(Shared::new(parts, config.auth.as_ref(), config.limits.clone()));

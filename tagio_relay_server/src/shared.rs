@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use tagio_relay_core::{Admission, Denial, Denials, Limits, Phase, SourceNet};
+use tagio_relay_core::{Admission, Denial, Denials, Limits, Phase, SourceNet, StunServer};
 use tagio_wire::PublicKey;
 use tokio::sync::Semaphore;
 
@@ -24,6 +24,7 @@ struct Policy {
 pub(crate) struct Shared {
     pub(crate) hub: Mutex<Hub>,
     pub(crate) admission: Mutex<Admission>,
+    pub(crate) stun: Mutex<StunServer>,
     pub(crate) denials: Arc<Denials>,
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
@@ -51,6 +52,7 @@ impl Shared {
         Self {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
             admission: Mutex::new(Admission::new(limits.clone())),
+            stun: Mutex::new(StunServer::new(limits.clone())),
             denials,
             store,
             key,
@@ -77,6 +79,7 @@ impl Shared {
     pub(crate) fn reload(&self, auth: Option<&Secret>, limits: Limits) {
         lock(&self.hub).set_limits(limits.clone());
         lock(&self.admission).set_limits(limits.clone());
+        lock(&self.stun).set_limits(limits.clone());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) =
             Policy { auth: auth.map(AuthHash::new), limits: Arc::new(limits) };
     }
@@ -85,6 +88,7 @@ impl Shared {
     pub(crate) fn handle_timeout(&self) {
         lock(&self.hub).handle_timeout();
         lock(&self.admission).handle_timeout(Instant::now());
+        lock(&self.stun).handle_timeout(Instant::now());
     }
 }
 

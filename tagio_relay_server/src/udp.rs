@@ -11,7 +11,10 @@ use std::{
 };
 
 use tagio_relay_core::{Denial, SocketIndex, UdpPeer};
-use tagio_wire::leg::{DATA_HEADER_LEN, PACKET_BYTES_MAX};
+use tagio_wire::{
+    leg::{DATA_HEADER_LEN, PACKET_BYTES_MAX},
+    nat::is_stun,
+};
 use tokio::{net::UdpSocket, time::sleep};
 use tracing::debug;
 
@@ -19,6 +22,7 @@ use crate::{
     hub::{Action, Delivery},
     lock::lock,
     shared::Shared,
+    stun,
 };
 
 /// The longest datagram of ours and one byte, so that a longer one shows.
@@ -29,7 +33,11 @@ const BATCH: usize = 64;
 const ERROR_PAUSE: Duration = Duration::from_millis(5);
 
 /// All UDP sockets of a server, by [`SocketIndex`].
-pub(crate) struct UdpSockets(Vec<Link>);
+pub(crate) struct UdpSockets {
+    links: Vec<Link>,
+    /// Where they listen, in the same order.
+    addrs: Vec<SocketAddr>,
+}
 
 struct Link {
     socket: UdpSocket,
@@ -39,19 +47,28 @@ struct Link {
 
 impl UdpSockets {
     pub(crate) fn new(sockets: Vec<UdpSocket>) -> io::Result<Self> {
-        let link = |socket: UdpSocket| {
-            let is_v6 = socket.local_addr()?.is_ipv6();
-            Ok(Link { socket, is_v6 })
-        };
-        sockets.into_iter().map(link).collect::<io::Result<_>>().map(Self)
+        let addrs = sockets.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
+        let link = |(socket, addr): (UdpSocket, &SocketAddr)| Link { socket, is_v6: addr.is_ipv6() };
+        let links = sockets.into_iter().zip(&addrs).map(link).collect();
+        Ok(Self { links, addrs })
     }
 
     pub(crate) fn indices(&self) -> impl Iterator<Item = SocketIndex> {
-        (0..=u8::MAX).map(SocketIndex).take(self.0.len())
+        (0..=u8::MAX).map(SocketIndex).take(self.links.len())
+    }
+
+    /// Where one of them listens.
+    pub(crate) fn addr(&self, index: SocketIndex) -> SocketAddr {
+        self.addrs[usize::from(index.0)]
+    }
+
+    /// Where all of them listen.
+    pub(crate) fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
     }
 
     fn link(&self, index: SocketIndex) -> &Link {
-        &self.0[usize::from(index.0)]
+        &self.links[usize::from(index.0)]
     }
 }
 
@@ -94,6 +111,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, index: SocketIndex) {
 }
 
 fn handle(shared: &Shared, from: UdpPeer, bytes: &[u8]) {
+    if bytes.first().is_some_and(|first| is_stun(*first)) {
+        return stun::handle(shared, from, bytes);
+    }
     let action = lock(&shared.hub).handle_datagram(from, bytes);
     match action {
         Action::Deliver(delivery) => deliver(shared, &delivery, bytes),
@@ -106,7 +126,7 @@ fn handle(shared: &Shared, from: UdpPeer, bytes: &[u8]) {
     }
 }
 
-/// Sends a `DATA` datagram to where it goes; to TCP the packet in it.
+/// Sends a datagram to where it goes; to TCP, which gets `DATA` only, the packet in it.
 pub(crate) fn deliver(shared: &Shared, to: &Delivery, datagram: &[u8]) {
     match to {
         Delivery::Udp(peer) => {

@@ -89,6 +89,12 @@ denials! {
     UnexpectedUdp = "unexpected_udp",
     /// A datagram of another protocol.
     ForeignUdp = "foreign_udp",
+    /// A STUN message that is no Binding request.
+    BadStun = "bad_stun",
+    /// STUN questions too fast from one address.
+    StunRate = "stun_rate",
+    /// STUN questions that are shorter than their answer, too fast from one address.
+    StunShortRate = "stun_short_rate",
     /// A packet longer than the wire allows.
     Oversized = "oversized",
     /// A control client that does not read.

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod presence;
 pub mod rate;
 pub mod relay;
+pub mod stun;
 
 pub use admission::{Admission, Phase, SourceNet};
 pub use denial::{Denial, Denials};
@@ -22,3 +23,4 @@ pub use legs::{Route, SocketIndex, TcpLegId, UdpPeer};
 pub use limits::Limits;
 pub use presence::{Client, ConnId};
 pub use relay::{Output, RelayState, Traffic};
+pub use stun::StunServer;

@@ -65,6 +65,16 @@ pub const WRITE_STALL_MS: u32 = 10_000;
 pub const RATE_ENTRIES_MAX: u32 = 100_000;
 /// A UDP cookie is good for this long to twice this long: one binding takes a second, re-binding renews it.
 pub const COOKIE_ROTATION_SECS: u16 = 120;
+/// STUN questions that one address may ask at once, each at least as long as its answer: an office of some hundred
+/// clients that start together ask a few each.
+pub const STUN_BURST: u32 = 1024;
+/// And one per this time later.
+pub const STUN_INTERVAL_MS: u32 = 5;
+/// STUN questions shorter than their answer, as other programs ask them. Somebody who asks with another's address sends
+/// that one this many answers at once, about 2 kB in all.
+pub const STUN_SHORT_BURST: u32 = 32;
+/// And one per this time later: about 100 bytes a second, whoever asks.
+pub const STUN_SHORT_INTERVAL_MS: u32 = 500;
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
@@ -113,6 +123,10 @@ limits! {
     write_stall_ms: u32 = WRITE_STALL_MS,
     rate_entries_max: u32 = RATE_ENTRIES_MAX,
     cookie_rotation_secs: u16 = COOKIE_ROTATION_SECS,
+    stun_burst: u32 = STUN_BURST,
+    stun_interval_ms: u32 = STUN_INTERVAL_MS,
+    stun_short_burst: u32 = STUN_SHORT_BURST,
+    stun_short_interval_ms: u32 = STUN_SHORT_INTERVAL_MS,
 }
 
 /// How many keepalives may be missed before a client counts as gone.

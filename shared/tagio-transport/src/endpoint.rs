@@ -24,8 +24,11 @@ use crate::{
     connection::Connection,
     error::{ConnectError, LegError},
     leg::RelayLeg,
+    nat_watch::NatWatch,
     paths,
+    port_mapping::PortMapping,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
+    stun::{self, NatReport},
 };
 
 /// Paths of one connection at a time: the relay's, the direct one, and room for those that are being
@@ -58,6 +61,7 @@ pub struct Endpoint {
     quic: noq::Endpoint,
     client: ClientConfig,
     switch: Arc<Switch>,
+    nat: Arc<NatWatch>,
     inbound: mpsc::Sender<Inbound>,
     local: SocketAddr,
 }
@@ -97,7 +101,8 @@ impl Endpoint {
             Box::new(socket),
             Arc::new(noq::TokioRuntime),
         )?;
-        Ok(Self { quic, client: client_config(&transport)?, switch, inbound, local })
+        let nat = Arc::new(NatWatch::spawn(Arc::clone(&switch)));
+        Ok(Self { quic, client: client_config(&transport)?, switch, nat, inbound, local })
     }
 
     /// Where the first real socket listens.
@@ -111,12 +116,44 @@ impl Endpoint {
         paths::host_candidates(&bound.collect::<Vec<_>>())
     }
 
+    /// Finds out, and keeps knowing, how the NAT in front of this machine maps, by asking this relay.
+    pub fn learn_nat(&self, relay: SocketAddr) {
+        self.nat.ask(relay);
+    }
+
+    /// What is known of the NAT in front of this machine.
+    pub fn nat(&self) -> NatReport {
+        self.nat.report()
+    }
+
+    pub(crate) fn nat_watch(&self) -> &NatWatch {
+        &self.nat
+    }
+
+    /// Begins to ask the router for ways in from outside to this endpoint's sockets.
+    pub fn map_ports(&self) -> PortMapping {
+        PortMapping::spawn(self.switch.sockets().iter().filter_map(|udp| udp.local_addr().ok()).collect())
+    }
+
     /// Binds this side's end of a relay leg.
     ///
     /// # Errors
     /// The relay does not answer, or does not know the grant.
     pub async fn bind_leg(&self, relay: SocketAddr, grant: LegGrant) -> Result<RelayLeg, LegError> {
+        self.learn_nat(relay);
         RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant).await
+    }
+
+    /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
+    /// Takes two round trips, or a second where an answer stays out.
+    pub async fn probe_nat(&self, relay: SocketAddr) -> NatReport {
+        stun::probe(&self.switch, relay).await
+    }
+
+    /// Where `relay` sees a socket of this machine come from that has never sent before: the NAT's newest mapping,
+    /// after which the next one comes where [`NatReport::mapping`] is sequential. `None` if it does not answer.
+    pub async fn newest_mapping(&self, relay: SocketAddr) -> Option<SocketAddr> {
+        stun::newest(&self.switch, relay).await
     }
 
     /// Opens a connection to a real address or to a [`RelayLeg::addr`].

@@ -5,7 +5,7 @@
 //! real UDP sockets and relay legs; a leg appears to QUIC as a made-up IPv6 address.
 //!
 //! Everything here runs on the tokio runtime that calls it. Every task is owned: by a [`RelayLeg`], a
-//! [`Connection`] or a [`relay::Relay`], and ends with it.
+//! [`Connection`], a [`PortMapping`] or a [`relay::Relay`], and ends with it.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -13,12 +13,17 @@ mod connection;
 mod endpoint;
 mod error;
 mod leg;
+mod nat_watch;
 mod paths;
+mod port_mapping;
 pub mod relay;
 mod socket;
+mod stun;
 
 pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
-pub use paths::{PathFacts, PathKind, Paths, PathsEvent, Side};
+pub use paths::{Outcome, PathFacts, PathKind, PathReport, Paths, PathsEvent, Relayed, Side, Tried};
+pub use port_mapping::{MappedAddr, MappedBy, PortMapping};
+pub use stun::NatReport;

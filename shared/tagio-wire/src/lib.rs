@@ -13,6 +13,7 @@ pub mod identity;
 pub mod input;
 pub mod leg;
 pub mod limits;
+pub mod nat;
 pub mod picture;
 pub mod session;
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     geometry::{Rect, Size},
     leg::PunchToken,
+    nat::Mapping,
     picture::UpdateNumber,
 };
 
@@ -168,6 +169,12 @@ pub struct Candidates {
     pub addrs: Vec<SocketAddr>,
     /// What a [`PUNCH`](crate::leg) to any of them carries.
     pub token: PunchToken,
+    /// The newest mapping of its NAT that it knows of.
+    pub public: Option<SocketAddr>,
+    /// What its NAT does.
+    pub mapping: Mapping,
+    /// Whether ports that cannot be known are to be guessed in this round, as the viewer says and the host repeats.
+    pub guess: bool,
 }
 
 /// Viewer → host.

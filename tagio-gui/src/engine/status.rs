@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-pub use tagio_transport::PathKind;
+pub use tagio_transport::{Outcome, PathKind, PathReport, Relayed};
 use tagio_wire::{
     Fingerprint, PeerId, Point, Size,
     input::InputEvent,
@@ -128,6 +128,8 @@ pub struct ViewerStatus {
     pub path: Option<PathKind>,
     /// Round trip of the path in use.
     pub rtt: Option<Duration>,
+    /// How the search for a direct path goes.
+    pub search: PathReport,
     /// Of the last second.
     pub figures: Figures,
     /// Size of the host's screen; zero before the first picture.

@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tagio_wire::session::{Monitor, Permission};
+use tagio_wire::{
+    nat::Mapping,
+    session::{Monitor, Permission},
+};
 
-use crate::engine::status::{ConnectStep, ConnectedViewer, PathKind, RelayState};
+use crate::engine::status::{ConnectStep, ConnectedViewer, Outcome, PathKind, RelayState, Relayed};
 
 pub const APP: &str = "TagIO";
 pub const COPIED: &str = "Copied";
@@ -237,6 +240,77 @@ pub fn path(path: PathKind) -> &'static str {
         PathKind::Direct => "direct",
         PathKind::Relay => "via relay",
     }
+}
+
+// How the computers are connected
+pub const CONNECTION: &str = "How you are connected";
+pub const OWN_NETWORK: &str = "Your network";
+pub const PEER_NETWORK: &str = "Their network";
+
+/// The path as a sentence.
+pub const fn connected(path: PathKind) -> &'static str {
+    match path {
+        PathKind::Direct => "Directly, computer to computer",
+        PathKind::Relay => "Through the relay, encrypted all the way",
+    }
+}
+
+/// Why a session is relayed, and the one thing that could change that.
+pub const fn relayed(why: Relayed) -> (&'static str, &'static str) {
+    match why {
+        Relayed::StillTrying => ("A direct way is still being looked for.", "This takes some seconds."),
+        Relayed::OwnUdpBlocked => {
+            ("Your network lets no UDP out.", "Allow outgoing UDP in its firewall, or use another network.")
+        }
+        Relayed::PeerUdpBlocked => (
+            "Their network lets no UDP out.",
+            "They can allow outgoing UDP in its firewall, or use another network.",
+        ),
+        Relayed::BothHide => (
+            "Both routers give each connection a port of its own, so that neither side can be found.",
+            "Turn on UPnP or NAT-PMP in one of the routers, or IPv6 in both networks.",
+        ),
+        Relayed::QuicFails => (
+            "The computers reach each other, but not with large packets.",
+            "Look for a VPN or a firewall on the way that changes packets.",
+        ),
+        Relayed::Firewall => (
+            "Nothing arrives, although both routers would let it pass.",
+            "Allow TagIO in the firewall of one of the computers.",
+        ),
+    }
+}
+
+/// What a network does, in few words.
+pub const fn mapping(mapping: Mapping) -> &'static str {
+    match mapping {
+        Mapping::Unknown => NO_FIGURE,
+        Mapping::Blocked => "no UDP",
+        Mapping::EndpointIndependent => "open to direct connections",
+        Mapping::Sequential { .. } => "a new port for each, in order",
+        Mapping::Random => "a new port for each, at random",
+    }
+}
+
+/// What came of an address.
+pub const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Silent => "no answer",
+        Outcome::Answered => "answered",
+        Outcome::Failed => "answered, then failed",
+        Outcome::Open => "works",
+    }
+}
+
+/// Above the addresses that were tried.
+pub fn tried(rounds: u32, guessed: bool) -> String {
+    let rounds = if rounds == 1 { "Tried once".to_owned() } else { format!("Tried {rounds} times") };
+    if guessed { format!("{rounds}, ports guessed too") } else { rounds }
+}
+
+/// Below them.
+pub fn more_addresses(count: usize) -> String {
+    format!("and {count} more")
 }
 
 /// Where a connection stands before the first picture.

@@ -22,6 +22,8 @@ pub(super) struct FileSettings {
     pub(super) data_dir: Option<PathBuf>,
     #[serde(deserialize_with = "metrics_bind")]
     pub(super) metrics_bind: Option<MetricsBind>,
+    /// 0 is none.
+    pub(super) stun_port: Option<u16>,
     pub(super) limits: Limits,
 }
 

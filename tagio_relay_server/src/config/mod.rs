@@ -53,6 +53,17 @@ pub enum MetricsBind {
     At(SocketAddr),
 }
 
+/// The port of STUN's second vantage point, UDP only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondPort {
+    /// There is none.
+    Off,
+    /// The one after the port that is listened on.
+    Next,
+    /// This one.
+    At(u16),
+}
+
 /// Everything that the server needs to know to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -66,6 +77,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where metrics are served.
     pub metrics: MetricsBind,
+    /// Where STUN is asked besides; left out where it is taken.
+    pub stun_port: SecondPort,
     /// Every bound.
     pub limits: Limits,
 }
@@ -99,8 +112,17 @@ impl Config {
             data_dir: tagio_process::data_dir(chosen_dir.as_deref())
                 .context("cannot use the data directory; choose another with --data-dir")?,
             metrics,
+            stun_port: second_port(file.stun_port),
             limits: file.limits,
         })
+    }
+}
+
+fn second_port(chosen: Option<u16>) -> SecondPort {
+    match chosen {
+        None => SecondPort::Next,
+        Some(0) => SecondPort::Off,
+        Some(port) => SecondPort::At(port),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use snow::{Builder, TransportState};
 use tagio_relay_core::Limits;
-use tagio_relay_server::{Config, MetricsBind, Secret, Server};
+use tagio_relay_server::{Config, MetricsBind, SecondPort, Secret, Server};
 use tagio_wire::{
     PeerId, PublicKey,
     control::{
@@ -44,6 +44,7 @@ pub fn config(dir: &Path) -> Config {
         auth: None,
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
+        stun_port: SecondPort::Next,
         limits: Limits::default(),
     }
 }

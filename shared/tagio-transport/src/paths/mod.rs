@@ -1,11 +1,14 @@
 //! The paths of one session: opens direct ones for as long as the session lasts, keeps exactly one active,
 //! and leaves one that dies.
 //!
-//! Both sides run a [`Paths`] task. The viewer's starts a *round* by sending its candidates; each side then
-//! sends a few `PUNCH` datagrams to each of the other's. Where a punch is answered, the viewer opens a QUIC
-//! path, which QUIC validates by itself.
+//! Both sides run a [`Paths`] task. The viewer's starts a *round* by sending its candidates, the host answers with its
+//! own; each side then sends a few `PUNCH` datagrams to each of the other's, and guesses what it cannot know. Where a
+//! punch is answered, the viewer opens a QUIC path, which QUIC validates by itself.
 
 mod candidates;
+mod plan;
+mod punching;
+mod report;
 mod selector;
 
 use std::{
@@ -16,11 +19,7 @@ use std::{
 };
 
 use noq::{PathError, PathEvent, PathId, PathStatus};
-use tagio_wire::{
-    leg::{Datagram, PunchToken},
-    limits::CANDIDATES_MAX,
-    session::Candidates,
-};
+use tagio_wire::{leg::PunchToken, nat::Mapping, session::Candidates};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -34,7 +33,8 @@ use crate::{
     socket::{PunchEvent, Switch, is_leg, mapped, unmapped},
 };
 
-pub(crate) use candidates::host_candidates;
+pub(crate) use candidates::{host_candidates, is_usable};
+pub use report::{Outcome, PathReport, Relayed, Tried};
 use selector::{Action, Sample, Selector};
 pub use selector::{PathKind, Side};
 
@@ -45,9 +45,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// what comes in, and acknowledgements may travel on another path, so the side that asks hears nothing on
 /// this one.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
-/// When punches of a round are sent: at once, and again for NATs that open on the second packet.
-const PUNCH_AT: [Duration; 4] =
-    [Duration::ZERO, Duration::from_millis(120), Duration::from_millis(400), Duration::from_millis(1200)];
 /// Pauses before the rounds of a session that has no direct path; the last one repeats.
 const ROUND_PAUSES: [Duration; 6] = [
     Duration::ZERO,
@@ -57,6 +54,12 @@ const ROUND_PAUSES: [Duration; 6] = [
     Duration::from_secs(20),
     Duration::from_secs(60),
 ];
+/// Rounds in which ports are guessed, too: the first, and when a while has passed; then every so many.
+const GUESS_ROUNDS: [usize; 2] = [0, 4];
+const GUESS_EVERY: usize = 5;
+/// After the host has sent its candidates it waits so much longer than a round trip before it punches: by then the
+/// viewer has.
+const HELD_BACK: Duration = Duration::from_millis(30);
 /// Rounds of a peer that come faster than this are ignored: its candidates are addresses of its choice, and
 /// nobody shall make this side send more than a few small packets a second to them.
 const ROUND_GAP: Duration = Duration::from_millis(900);
@@ -70,7 +73,7 @@ const EVENTS: usize = 32;
 pub enum PathsEvent {
     /// Packets travel this way from now on.
     Changed(PathKind),
-    /// Viewer only: send these to the host, to start a round.
+    /// Send these to the peer: the viewer to start a round, the host to answer one.
     SendCandidates(Candidates),
     /// No path through the relay is left: call again for another leg, and [`Paths::add_relay`] it.
     RelayLost,
@@ -93,7 +96,7 @@ pub struct Paths {
     wishes: mpsc::Sender<Wish>,
     events: mpsc::Receiver<PathsEvent>,
     facts: watch::Receiver<PathFacts>,
-    own: Own,
+    report: watch::Receiver<PathReport>,
     _task: JoinSet<()>,
 }
 
@@ -112,12 +115,20 @@ struct Own {
 }
 
 impl Own {
-    fn candidates(&self) -> Candidates {
-        let mut addrs = self.endpoint.host_candidates();
-        if let Some(observed) = self.observed.filter(|observed| !addrs.contains(observed)) {
-            addrs.push(observed);
+    /// Asks for a new mapping first where only the newest tells where the next one will be.
+    async fn candidates(self, guess: bool) -> Candidates {
+        let nat = self.endpoint.nat();
+        let public = match nat.mapping {
+            Mapping::Sequential { .. } => self.endpoint.nat_watch().newest_mapping().await,
+            _ => None,
+        };
+        Candidates {
+            addrs: self.endpoint.host_candidates(),
+            token: self.token,
+            public: public.or(nat.public).or(self.observed),
+            mapping: nat.mapping,
+            guess,
         }
-        Candidates { addrs, token: self.token }
     }
 }
 
@@ -138,25 +149,30 @@ impl Paths {
         };
         let (facts_tx, facts) =
             watch::channel(PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO });
+        let (report_tx, report) =
+            watch::channel(PathReport { own: own.endpoint.nat().mapping, ..PathReport::default() });
         let (punches_tx, punches) = mpsc::channel(EVENTS);
         let keeper = Keeper {
             connection: connection.clone(),
             side,
             selector: Selector::new(side),
-            own: own.clone(),
+            own,
             peer_token: None,
             opening: BTreeSet::new(),
             round: 0,
             last_round: None,
             events: events_tx,
             facts: facts_tx,
+            report: report_tx,
             punches_tx,
-            bursts: JoinSet::new(),
+            preparing: JoinSet::new(),
+            punching: JoinSet::new(),
+            guessing: JoinSet::new(),
             attempts: JoinSet::new(),
         };
         let mut task = JoinSet::new();
         task.spawn(keeper.run(wishes_rx, punches));
-        Self { wishes, events, facts, own, _task: task }
+        Self { wishes, events, facts, report, _task: task }
     }
 
     /// The next event; `None` once the connection is over.
@@ -169,12 +185,12 @@ impl Paths {
         *self.facts.borrow()
     }
 
-    /// What to tell the peer when it asks by sending its own.
-    pub fn own_candidates(&self) -> Candidates {
-        self.own.candidates()
+    /// How the search for a direct path goes.
+    pub fn report(&self) -> PathReport {
+        self.report.borrow().clone()
     }
 
-    /// Sends punches to a peer's candidates.
+    /// The peer's candidates have come: sends punches there, and the host's own candidates.
     pub fn punch(&self, peer: Candidates) {
         // Full only when the peer floods; its rounds are seconds apart.
         self.wishes.try_send(Wish::Punch(peer)).ok();
@@ -199,8 +215,12 @@ struct Keeper {
     last_round: Option<Instant>,
     events: mpsc::Sender<PathsEvent>,
     facts: watch::Sender<PathFacts>,
+    report: watch::Sender<PathReport>,
     punches_tx: mpsc::Sender<PunchEvent>,
-    bursts: JoinSet<()>,
+    /// Finds out this side's candidates; with the peer's where those have come.
+    preparing: JoinSet<(Candidates, Option<Candidates>)>,
+    punching: JoinSet<()>,
+    guessing: JoinSet<()>,
     /// Paths that are being opened; each says what went wrong, if something did.
     attempts: JoinSet<Option<(SocketAddr, PathError)>>,
 }
@@ -240,10 +260,15 @@ impl Keeper {
                 }
                 _ = look.tick() => self.look(Instant::now()),
                 _ = keep_alive.tick() => self.selector.all().into_iter().for_each(|id| self.ping(id)),
-                Some(_) = self.bursts.join_next() => {}
+                Some(prepared) = self.preparing.join_next() => if let Ok((own, peer)) = prepared {
+                    self.on_prepared(own, peer);
+                },
+                Some(_) = self.punching.join_next() => {}
+                Some(_) = self.guessing.join_next() => {}
                 Some(attempt) = self.attempts.join_next() => {
                     if let Ok(Some((addr, error))) = attempt {
                         tracing::debug!(addr = %unmapped(addr), %error, "path not opened");
+                        self.note(addr, Outcome::Failed);
                         self.opening.remove(&addr);
                     }
                 }
@@ -261,6 +286,11 @@ impl Keeper {
         self.opening.remove(&addr);
         let kind = if is_leg(addr) { PathKind::Relay } else { PathKind::Direct };
         tracing::debug!(?id, ?kind, "path stands");
+        if kind == PathKind::Direct {
+            self.note(addr, Outcome::Open);
+            self.punching.abort_all();
+            self.guessing.abort_all();
+        }
         let action = self.selector.established(id, kind);
         self.act(action);
     }
@@ -275,8 +305,7 @@ impl Keeper {
                 let action = self.selector.closed(id);
                 self.act(action);
                 if had_direct && !self.selector.has(PathKind::Direct) {
-                    // Soon, but not at once: whatever broke the path needs a moment.
-                    self.round = 1;
+                    self.round = 0;
                 }
                 if had_relay && !self.selector.has(PathKind::Relay) {
                     self.tell(PathsEvent::RelayLost);
@@ -360,9 +389,14 @@ impl Keeper {
     fn start_round(&mut self) -> Duration {
         let direct = self.selector.has(PathKind::Direct);
         if !direct {
-            self.tell(PathsEvent::SendCandidates(self.own.candidates()));
+            let guess = GUESS_ROUNDS.contains(&self.round) || self.round > 0 && self.round % GUESS_EVERY == 0;
+            let own = self.own.clone().candidates(guess);
+            self.preparing.spawn(async move { (own.await, None) });
         }
-        self.round = if direct { 1 } else { self.round + 1 };
+        if direct {
+            return ROUND_PAUSES[1];
+        }
+        self.round += 1;
         ROUND_PAUSES[self.round.min(ROUND_PAUSES.len() - 1)]
     }
 
@@ -378,26 +412,48 @@ impl Keeper {
             }
             self.switch().listen_for_punches(peer.token, self.punches_tx.clone());
         }
-        let own = self.own.candidates().addrs;
-        let targets: Vec<SocketAddr> = peer.addrs.into_iter().take(CANDIDATES_MAX).collect();
-        let targets: Vec<SocketAddr> =
-            targets.into_iter().filter(|addr| candidates::is_usable(*addr) && !own.contains(addr)).collect();
-        let (switch, token) = (Arc::clone(self.switch()), peer.token);
-        // A newer round replaces one that is still under way.
-        self.bursts.abort_all();
-        self.bursts.spawn(async move {
-            let start = tokio::time::Instant::now();
-            for at in PUNCH_AT {
-                tokio::time::sleep_until(start + at).await;
-                targets.iter().for_each(|addr| switch.send(*addr, &Datagram::Punch { token }));
-            }
-        });
+        let own = self.own.clone().candidates(peer.guess);
+        self.preparing.spawn(async move { (own.await, Some(peer)) });
+    }
+
+    /// This side's candidates are known: the peer is told, and punched if its own are here.
+    fn on_prepared(&mut self, own: Candidates, peer: Option<Candidates>) {
+        if let Some(peer) = &peer {
+            self.punch(&own, peer);
+        }
+        if peer.is_none() || self.side == Side::Host {
+            self.tell(PathsEvent::SendCandidates(own));
+        }
+    }
+
+    fn punch(&mut self, own: &Candidates, peer: &Candidates) {
+        let plan = plan::plan(own.mapping, &own.addrs, peer);
+        let guess = plan.guess.filter(|_| peer.guess && !self.selector.has(PathKind::Direct));
+        tracing::debug!(own = ?own.mapping, peer = ?peer.mapping, targets = ?plan.targets, ?guess, "punching");
+        self.report
+            .send_modify(|report| report.begin(own.mapping, peer.mapping, &plan.targets, guess.is_some()));
+        let held_back = (self.side == Side::Host).then(|| self.facts.borrow().rtt + HELD_BACK);
+        // A newer round replaces one that is still under way; guessing goes on.
+        self.punching.abort_all();
+        self.punching.spawn(punching::punch(Arc::clone(self.switch()), plan.targets, peer.token, held_back));
+        if let Some(guess) = guess {
+            self.guessing.abort_all();
+            let switch = Arc::clone(self.switch());
+            self.guessing.spawn(punching::guess(switch, guess, peer.token, self.own.token));
+        }
     }
 
     fn on_punch(&mut self, punch: PunchEvent) {
         let (PunchEvent::Reached(addr) | PunchEvent::Answered(addr)) = punch;
+        self.note(addr, Outcome::Answered);
         if self.side == Side::Viewer && !self.selector.has(PathKind::Direct) {
             self.open(mapped(addr));
+        }
+    }
+
+    fn note(&self, addr: SocketAddr, outcome: Outcome) {
+        if !is_leg(addr) {
+            self.report.send_modify(|report| report.note(unmapped(addr), outcome));
         }
     }
 
@@ -414,6 +470,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        self.switch().extras().close_all(self.own.token);
         self.switch().stop_listening(self.own.token);
         if let Some(token) = self.peer_token {
             self.switch().stop_listening(token);

@@ -4,6 +4,8 @@
 //! drops instead. `poll_recv` never fails but for the whole socket's end. Either would end or stall every
 //! session of the process.
 
+mod budget;
+mod extra;
 mod switch;
 mod udp;
 
@@ -20,10 +22,13 @@ use std::{
 };
 
 use noq::udp::{RecvMeta, Transmit};
-use tagio_wire::leg::{Channel, DATA_HEADER_LEN, is_leg_datagram, tag};
+use tagio_wire::{
+    leg::{Channel, DATA_HEADER_LEN, is_leg_datagram, tag},
+    nat::is_stun,
+};
 use tokio::sync::mpsc;
 
-pub(crate) use switch::{LegEvent, PunchEvent, Switch, is_leg};
+pub(crate) use switch::{LegEvent, PunchEvent, StunMail, Switch, is_leg};
 pub(crate) use udp::{Udp, any_v6, mapped, unmapped};
 
 /// Packets that came over TCP legs and wait for QUIC. When full, the TCP reader waits: back-pressure to
@@ -83,13 +88,21 @@ impl Socket {
     }
 
     /// Leaves in `buf` only what QUIC should see, and says in `meta` who sent it. `len` 0: nothing.
-    fn sort(&mut self, buf: &mut [u8], meta: &mut RecvMeta) {
+    fn sort(&mut self, udp: &Udp, buf: &mut [u8], meta: &mut RecvMeta) {
         let Some(&first) = buf[..meta.len].first() else { return };
         if first == tag::DATA {
             self.unwrap_data(buf, meta);
         } else if is_leg_datagram(first) {
             let stride = meta.stride.max(1);
-            buf[..meta.len].chunks(stride).for_each(|datagram| self.switch.handle(meta.addr, datagram));
+            buf[..meta.len].chunks(stride).for_each(|datagram| self.switch.handle(udp, meta.addr, datagram));
+            meta.len = 0;
+        } else if is_stun(first) {
+            let stride = meta.stride.max(1);
+            buf[..meta.len].chunks(stride).for_each(|message| self.switch.handle_stun(meta.addr, message));
+            meta.len = 0;
+        } else if is_stun(first) {
+            let stride = meta.stride.max(1);
+            buf[..meta.len].chunks(stride).for_each(|message| self.switch.handle_stun(meta.addr, message));
             meta.len = 0;
         }
     }
@@ -150,15 +163,22 @@ impl noq::AsyncUdpSocket for Socket {
         if count > 0 {
             return Poll::Ready(Ok(count));
         }
-        let sockets = self.switch.sockets().to_vec();
+        self.switch.set_receiver(cx.waker());
+        let own = self.switch.sockets().len();
+        let mut sockets = self.switch.sockets().to_vec();
+        sockets.extend(self.switch.extras().all());
         for i in 0..sockets.len() {
-            let udp = &sockets[(self.turn + i) % sockets.len()];
+            let index = (self.turn + i) % sockets.len();
+            let udp = &sockets[index];
             match udp.poll_recv(cx, bufs, metas) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(count)) => {
                     self.turn = (self.turn + 1) % sockets.len();
                     for (buf, meta) in bufs.iter_mut().zip(metas.iter_mut()).take(count) {
-                        self.sort(buf, meta);
+                        if index >= own {
+                            self.switch.extras().heard(meta.addr, udp);
+                        }
+                        self.sort(udp, buf, meta);
                     }
                     return Poll::Ready(Ok(count));
                 }

@@ -6,16 +6,23 @@ use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     num::NonZeroUsize,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    task::Waker,
+    time::Instant,
 };
 
 use noq_udp::Transmit;
 use tagio_wire::leg::{Channel, DATA_HEADER_LEN, Datagram, PunchToken, tag};
 use tokio::sync::mpsc;
 
-use super::udp::{Udp, mapped, unmapped};
+use super::{
+    budget::Budget,
+    extra::Extras,
+    udp::{Udp, mapped, unmapped},
+};
+use crate::stun::{self, QuestionId};
 
 /// First 48 bits of the made-up addresses of relay legs: a private range (RFC 4193) that no interface has.
 const LEG_PREFIX: [u16; 3] = [0xfd7a, 0x6710, 0x0001];
@@ -39,6 +46,9 @@ pub(crate) enum PunchEvent {
     Answered(SocketAddr),
 }
 
+/// A STUN message and where it came from.
+pub(crate) type StunMail = (SocketAddr, Vec<u8>);
+
 /// What carries a leg's packets.
 #[derive(Clone, Debug)]
 pub(crate) enum Carrier {
@@ -60,8 +70,14 @@ struct Leg {
 #[derive(Debug)]
 pub(crate) struct Switch {
     sockets: Vec<Arc<Udp>>,
+    extras: Extras,
+    /// What punching has spent of its packets.
+    tries: Mutex<Budget>,
+    /// Of whoever receives, to be told of another extra socket.
+    receiver: Mutex<Option<Waker>>,
     legs: RwLock<Legs>,
     punches: RwLock<HashMap<PunchToken, mpsc::Sender<PunchEvent>>>,
+    questions: RwLock<HashMap<QuestionId, mpsc::Sender<StunMail>>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +92,15 @@ const LOCK: &str = "no thread panics while it holds the switch";
 
 impl Switch {
     pub(crate) fn new(sockets: Vec<Arc<Udp>>) -> Self {
-        Self { sockets, legs: RwLock::default(), punches: RwLock::default() }
+        Self {
+            sockets,
+            extras: Extras::default(),
+            tries: Mutex::default(),
+            receiver: Mutex::default(),
+            legs: RwLock::default(),
+            punches: RwLock::default(),
+            questions: RwLock::default(),
+        }
     }
 
     pub(crate) fn sockets(&self) -> &[Arc<Udp>] {
@@ -91,8 +115,44 @@ impl Switch {
         self.sockets.iter().map(|udp| udp.segments_in_max()).max().unwrap_or(NonZeroUsize::MIN)
     }
 
-    fn socket_for(&self, to: SocketAddr) -> Option<&Arc<Udp>> {
-        self.sockets.iter().find(|udp| udp.reaches(to))
+    /// Whether so many more packets may go to addresses that only a peer's word speaks for.
+    pub(crate) fn may_try(&self, count: usize) -> bool {
+        self.tries.lock().expect(LOCK).take(count, Instant::now())
+    }
+
+    /// Sockets for one peer beside the endpoint's own.
+    pub(crate) fn extras(&self) -> &Extras {
+        &self.extras
+    }
+
+    /// Opens extra sockets, see [`Extras::open`], and receives by them.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn open_extras(
+        &self,
+        owner: PunchToken,
+        peer: IpAddr,
+        count: usize,
+    ) -> io::Result<Vec<Arc<Udp>>> {
+        let opened = self.extras.open(owner, peer, count)?;
+        if let Some(receiver) = self.receiver.lock().expect(LOCK).take() {
+            receiver.wake();
+        }
+        Ok(opened)
+    }
+
+    /// Who is to be woken when there is another socket to receive by.
+    pub(crate) fn set_receiver(&self, waker: &Waker) {
+        let mut receiver = self.receiver.lock().expect(LOCK);
+        if !receiver.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *receiver = Some(waker.clone());
+        }
+    }
+
+    fn socket_for(&self, to: SocketAddr) -> Option<Arc<Udp>> {
+        let own = || self.sockets.iter().find(|udp| udp.reaches(to)).map(Arc::clone);
+        self.extras.towards(to).or_else(own)
     }
 
     /// Enters a leg; from now on its packets are received. Returns its made-up address and a counter of
@@ -160,20 +220,54 @@ impl Switch {
         self.punches.write().expect(LOCK).remove(&token);
     }
 
+    /// From now on answers to the STUN question `id` go to `heard`.
+    pub(crate) fn await_answer(&self, id: QuestionId, heard: mpsc::Sender<StunMail>) {
+        self.questions.write().expect(LOCK).insert(id, heard);
+    }
+
+    pub(crate) fn forget_question(&self, id: QuestionId) {
+        self.questions.write().expect(LOCK).remove(&id);
+    }
+
     /// Sends a datagram of the leg protocol, or loses it: all of them are repeated.
     pub(crate) fn send(&self, to: SocketAddr, datagram: &Datagram<'_>) {
+        self.send_bytes(to, &datagram.bytes());
+    }
+
+    /// Sends a datagram that is not QUIC's from the socket that QUIC uses, or loses it.
+    pub(crate) fn send_bytes(&self, to: SocketAddr, contents: &[u8]) {
         let to = mapped(to);
-        let Some(udp) = self.socket_for(to) else { return };
-        let contents = datagram.bytes();
-        let transmit =
-            Transmit { destination: to, ecn: None, contents: &contents, segment_size: None, src_ip: None };
-        if let Err(error) = udp.try_send(&transmit) {
-            tracing::trace!(%error, "leg datagram lost");
+        if let Some(udp) = self.socket_for(to) {
+            Self::send_by(&udp, to, contents);
         }
     }
 
-    /// Takes a datagram that is not QUIC and not `DATA`.
-    pub(crate) fn handle(&self, from: SocketAddr, bytes: &[u8]) {
+    fn send_by(udp: &Udp, to: SocketAddr, contents: &[u8]) {
+        let transmit = Transmit { destination: to, ecn: None, contents, segment_size: None, src_ip: None };
+        if let Err(error) = udp.try_send(&transmit) {
+            tracing::trace!(%error, "datagram lost");
+        }
+    }
+
+    /// Takes a STUN message; one that answers no question is noise.
+    pub(crate) fn handle_stun(&self, from: SocketAddr, message: &[u8]) {
+        let Some(id) = stun::id_of(message) else { return };
+        if let Some(heard) = self.questions.read().expect(LOCK).get(&id) {
+            // A full queue means that somebody answers more often than was asked.
+            heard.try_send((unmapped(from), message.to_vec())).ok();
+        }
+    }
+
+    /// Sends a datagram that opens this side's NAT and dies before the peer's, see [`Udp::try_send_short`].
+    pub(crate) fn send_short(&self, hops: u32, to: SocketAddr, datagram: &Datagram<'_>) {
+        let to = mapped(to);
+        if let Some(udp) = self.socket_for(to) {
+            udp.try_send_short(hops, &datagram.bytes(), to);
+        }
+    }
+
+    /// Takes a datagram that came by `udp` and is not QUIC and not `DATA`.
+    pub(crate) fn handle(&self, udp: &Udp, from: SocketAddr, bytes: &[u8]) {
         match Datagram::parse(bytes) {
             Some(Datagram::Challenge { channel, cookie }) => {
                 self.tell_owner(from, channel, LegEvent::Challenge(cookie));
@@ -182,7 +276,7 @@ impl Switch {
                 self.tell_owner(from, channel, LegEvent::Bound { observed });
             }
             Some(Datagram::Unknown { channel }) => self.tell_owner(from, channel, LegEvent::Unknown),
-            Some(Datagram::Punch { token }) => self.hear_punch(from, token),
+            Some(Datagram::Punch { token }) => self.hear_punch(udp, from, token),
             Some(Datagram::Punched { token }) => {
                 // The answer carries the token of the one that answers; each session listens for its peer's
                 // token too.
@@ -193,9 +287,9 @@ impl Switch {
         }
     }
 
-    fn hear_punch(&self, from: SocketAddr, token: PunchToken) {
+    fn hear_punch(&self, udp: &Udp, from: SocketAddr, token: PunchToken) {
         if self.tell_punching(token, PunchEvent::Reached(unmapped(from))) {
-            self.send(from, &Datagram::Punched { token });
+            Self::send_by(udp, from, &Datagram::Punched { token }.bytes());
         }
     }
 
@@ -259,7 +353,7 @@ impl Switch {
             Some(Carrier::Tcp(_)) => return None,
             None => to,
         };
-        self.socket_for(real).map(Arc::clone)
+        self.socket_for(real)
     }
 }
 

@@ -9,10 +9,14 @@ use std::{
 };
 
 use noq_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::SockRef;
 use tokio::{io::Interest, io::ReadBuf, net::UdpSocket};
 
 /// Kernel buffer in each direction: about 20 ms at 1 Gb/s. The system may grant less.
 const KERNEL_BUFFER_BYTES: usize = 2 << 20;
+
+/// Routers that a packet may pass: the usual value of every system (RFC 1700, and Linux's own).
+const HOPS: u32 = 64;
 
 /// A UDP socket of one address family. Addresses outside it are IPv6, IPv4 being mapped.
 pub(crate) struct Udp {
@@ -31,6 +35,15 @@ impl fmt::Debug for Udp {
 impl Udp {
     /// Binds `addr`. Needs a tokio runtime.
     pub(crate) fn bind(addr: SocketAddr) -> io::Result<Self> {
+        Self::bind_with_buffers(addr, Some(KERNEL_BUFFER_BYTES))
+    }
+
+    /// Binds `addr` with buffers of the system's choice: for sockets of which there are many.
+    pub(crate) fn bind_small(addr: SocketAddr) -> io::Result<Self> {
+        Self::bind_with_buffers(addr, None)
+    }
+
+    fn bind_with_buffers(addr: SocketAddr, buffer_bytes: Option<usize>) -> io::Result<Self> {
         let socket = socket2::Socket::new(
             socket2::Domain::for_address(addr),
             socket2::Type::DGRAM,
@@ -40,9 +53,11 @@ impl Udp {
             socket.set_only_v6(true)?;
         }
         socket.set_nonblocking(true)?;
-        // Smaller buffers work too: what does not fit is lost, and QUIC sends it again.
-        socket.set_recv_buffer_size(KERNEL_BUFFER_BYTES).ok();
-        socket.set_send_buffer_size(KERNEL_BUFFER_BYTES).ok();
+        if let Some(bytes) = buffer_bytes {
+            // Smaller buffers work too: what does not fit is lost, and QUIC sends it again.
+            socket.set_recv_buffer_size(bytes).ok();
+            socket.set_send_buffer_size(bytes).ok();
+        }
         socket.bind(&addr.into())?;
         let io = UdpSocket::from_std(socket.into())?;
         let offload = match UdpSocketState::new((&io).into()) {
@@ -94,6 +109,20 @@ impl Udp {
         let src_ip = transmit.src_ip.map(|ip| self.outside(SocketAddr::new(ip, 0)).ip());
         let transmit = Transmit { destination: to, src_ip, ..transmit.clone() };
         self.io.try_io(Interest::WRITABLE, || state.try_send((&self.io).into(), &transmit))
+    }
+
+    /// Sends one small datagram that may pass `hops` routers, or loses it. IPv6 packets go all the way.
+    ///
+    /// What is sent by this socket from another thread at this very moment dies on the way too; QUIC sends it again.
+    pub(crate) fn try_send_short(&self, hops: u32, contents: &[u8], to: SocketAddr) {
+        let socket = SockRef::from(&self.io);
+        let limited = self.is_v4 && socket.set_ttl_v4(hops).is_ok();
+        if let Err(error) = self.io.try_send_to(contents, self.outside(to)) {
+            tracing::trace!(%error, "datagram lost");
+        }
+        if limited && let Err(error) = socket.set_ttl_v4(HOPS) {
+            tracing::warn!(%error, "packets of a socket go no further than its router");
+        }
     }
 
     pub(crate) fn poll_recv(

@@ -34,7 +34,13 @@ fn honest() -> Vec<Vec<u8>> {
     let proof = ProofRequest::Secret { kind: SecretKind::Code, ke1: vec![7; 96] };
     let addrs =
         vec!["192.0.2.7:9".parse().expect("an address"), "[2001:db8::1]:70".parse().expect("one too")];
-    let candidates = Candidates { addrs, token: PunchToken([3; 8]) };
+    let candidates = Candidates {
+        public: addrs.first().copied(),
+        addrs,
+        token: PunchToken([3; 8]),
+        mapping: Mapping::Sequential { step: -2 },
+        guess: true,
+    };
     let monitor = Monitor { name: "HDMI-1".to_owned(), rect, is_primary: true };
     let pointer = PointerMove { number: 5, to: Point::new(-3, 700) };
     vec![

@@ -223,7 +223,8 @@ impl Host {
 
     fn on_relay(&mut self, event: RelayEvent) {
         match event {
-            RelayEvent::Online { welcome, relay_key, .. } => {
+            RelayEvent::Online { welcome, relay_key, relay } => {
+                self.house.endpoint.learn_nat(relay);
                 if let Some(registration) = &self.registration {
                     registration.pin(relay_key);
                 }

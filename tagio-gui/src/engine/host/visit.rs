@@ -36,8 +36,6 @@ const SCREEN_AWAY: Duration = Duration::from_secs(10);
 const READ_QUEUE: usize = 64;
 /// How often the pacer hears the round trip of the path.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
-/// Rounds of a viewer that come faster than this are ignored, as a punch is an answer and both cost packets.
-const ROUND_GAP: Duration = Duration::from_millis(900);
 /// A viewer that is silent for so long holds nothing down any more: a key must not repeat through an outage.
 const HOLD_MAX: Duration = Duration::from_secs(2);
 /// How long a viewer may leave a message unread. One that reads nothing must not hold up the end of its session.
@@ -82,7 +80,6 @@ pub(super) struct Visit<'a> {
     last_move: LastMove,
     /// Since when the screen is away.
     away_since: Option<Instant>,
-    last_round: Option<Instant>,
 }
 
 impl<'a> Visit<'a> {
@@ -111,7 +108,6 @@ impl<'a> Visit<'a> {
             ticket,
             last_move: LastMove::long_ago(),
             away_since: None,
-            last_round: None,
         }
     }
 
@@ -231,11 +227,11 @@ impl<'a> Visit<'a> {
                     Err(_) => Err(Over::Lost),
                 },
                 message = messages.recv() => match message {
-                    Some(Ok(message)) => self.on_message(message, send, &paths).await,
+                    Some(Ok(message)) => self.on_message(message, &paths).await,
                     Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
                     None => Err(Over::Lost),
                 },
-                event = paths.event() => self.on_path(event, paths.facts().rtt).await,
+                event = paths.event() => self.on_path(event, paths.facts().rtt, send).await,
                 _ = measure.tick() => self.measure(paths.facts()),
                 Ok(()) = screen.changed() => {
                     let state = screen.borrow_and_update().clone();
@@ -298,41 +294,33 @@ impl<'a> Visit<'a> {
         }
     }
 
-    async fn on_path(&self, event: Option<PathsEvent>, rtt: Duration) -> Result<(), Over> {
+    async fn on_path(
+        &self,
+        event: Option<PathsEvent>,
+        rtt: Duration,
+        send: &mut SendStream,
+    ) -> Result<(), Over> {
         match event {
             Some(PathsEvent::Changed(kind)) => {
                 self.house.picture.path(self.viewer, rtt, PathNews::Changed);
                 self.house.notes.send(Note::Path(self.viewer, kind)).await.ok();
                 Ok(())
             }
+            Some(PathsEvent::SendCandidates(own)) => tell(send, &HostMessage::Candidates(own)).await,
             // The viewer's business.
-            Some(PathsEvent::SendCandidates(_) | PathsEvent::RelayLost) => Ok(()),
+            Some(PathsEvent::RelayLost) => Ok(()),
             None => Err(Over::Lost),
         }
     }
 
-    async fn on_message(
-        &mut self,
-        message: ViewerMessage,
-        send: &mut SendStream,
-        paths: &Paths,
-    ) -> Result<(), Over> {
+    async fn on_message(&mut self, message: ViewerMessage, paths: &Paths) -> Result<(), Over> {
         match message {
             ViewerMessage::Ack { number, held } => {
                 let held = Duration::from_micros(u64::from(held) * 100);
                 self.house.picture.acked(self.viewer, number, held);
             }
             ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
-            ViewerMessage::Candidates(candidates) => {
-                let now = Instant::now();
-                if self.last_round.is_some_and(|last| now - last < ROUND_GAP) {
-                    return Ok(());
-                }
-                self.last_round = Some(now);
-                paths.punch(candidates);
-                let own = HostMessage::Candidates(paths.own_candidates());
-                return tell(send, &own).await;
-            }
+            ViewerMessage::Candidates(candidates) => paths.punch(candidates),
             ViewerMessage::Leave => return Err(Over::Left),
             ViewerMessage::View(wish) => {
                 self.wish = wish;

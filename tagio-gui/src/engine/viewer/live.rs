@@ -377,7 +377,9 @@ impl Live {
             has_video: self.has_video,
             ..self.figures.sum_up(facts.rtt, Instant::now())
         };
-        let is_news = viewer.look_at_recording();
+        let search = self.paths.report();
+        let is_news = viewer.look_at_recording() | (search != viewer.status.search);
+        viewer.status.search = search;
         if is_news || (viewer.status.rtt, viewer.status.figures) != (rtt, figures) {
             (viewer.status.rtt, viewer.status.figures) = (rtt, figures);
             viewer.publish();

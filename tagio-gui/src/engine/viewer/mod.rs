@@ -16,7 +16,7 @@ use std::{
 
 use tagio_session::{IdentityKey, Secret, handshake::Credential};
 use tagio_transport::{
-    Endpoint, PathKind,
+    Endpoint, PathKind, PathReport,
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{
@@ -112,6 +112,7 @@ pub fn initial_status() -> ViewerStatus {
     ViewerStatus {
         phase: ViewerPhase::Connecting(ConnectStep::Reaching),
         path: None,
+        search: PathReport::default(),
         rtt: None,
         figures: Figures::default(),
         monitors: Vec::new(),

@@ -1,6 +1,7 @@
 //! A viewer's window: the remote picture, a toolbar that gets out of the way, and a sentence for every wait.
 
 mod cards;
+mod connection_menu;
 mod covers;
 mod cursor;
 mod figures;

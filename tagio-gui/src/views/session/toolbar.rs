@@ -10,6 +10,7 @@ use tagio_wire::session::{Permission, ViewWish};
 
 use super::{
     ScaleMode, SessionCommand, SessionState, SessionView,
+    connection_menu::connection_menu_ui,
     lamp::exact_lamp_ui,
     monitors_menu::monitors_menu_ui,
     picture_menu::picture_menu_ui,
@@ -168,7 +169,9 @@ fn status_ui(ui: &mut Ui, status: &ViewerStatus, is_roomy: bool) {
     if is_roomy {
         let path = status.path.map(|path| words::path(path).to_owned());
         let facts: Vec<_> = path.into_iter().chain(status.rtt.map(words::latency)).collect();
-        ui.label(weak(ui, facts.join("  ·  ")));
+        let facts = facts.join("  ·  ");
+        let button = Action::new(ActionKind::Bare, &facts).padding(FACTS_PADDING).height(ITEM_HEIGHT);
+        connection_menu_ui(&ui.add(button).on_hover_text(words::CONNECTION), status);
     }
     ui.add_space(space::XS);
     lamp_column_ui(ui, status);
@@ -187,6 +190,8 @@ fn lamp_column_ui(ui: &mut Ui, status: &ViewerStatus) {
 }
 
 const LAMP_WIDTH: f32 = 48.0;
+
+const FACTS_PADDING: f32 = 6.0;
 
 /// The toolbar stays narrow however long a name is.
 fn short(name: &str) -> String {

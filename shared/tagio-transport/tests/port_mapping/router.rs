@@ -1,0 +1,201 @@
+//! A small router for tests: what it knows, how it behaves, and its threads.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tagio_testkit::Namespace;
+
+use crate::{igd, port_control};
+
+/// How long a thread of the router waits for packets before it looks whether it should stop.
+pub const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How it behaves from now on.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    pub pcp: bool,
+    pub nat_pmp: bool,
+    pub upnp: bool,
+    pub external: Ipv4Addr,
+    /// The most that it gives.
+    pub lifetime_secs: u32,
+    /// External ports that belong to somebody else.
+    pub taken: Vec<u16>,
+    /// UPnP: refuses mappings that end (error 725).
+    pub only_permanent: bool,
+    /// UPnP: knows `AddAnyPortMapping`.
+    pub any_port: bool,
+    pub malice: Option<Malice>,
+}
+
+/// Ways in which a router means harm, or is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malice {
+    /// Every answer is noise.
+    Noise,
+    /// Every answer is cut short in the middle.
+    Short,
+    /// Grants port 0.
+    PortZero,
+    /// Answers over HTTP never end.
+    Endless,
+    /// Answers over HTTP are a tower of elements.
+    DeepXml,
+    /// Takes connections and says nothing.
+    Mute,
+}
+
+/// What is mapped to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub internal: SocketAddr,
+    pub lifetime_secs: u32,
+    /// How often it was asked for.
+    pub asked: u32,
+}
+
+#[derive(Debug)]
+pub struct State {
+    pub manners: Manners,
+    pub entries: BTreeMap<u16, Entry>,
+    pub given_back: u32,
+    /// Questions of any kind.
+    pub asked: u32,
+    pub since: Instant,
+}
+
+pub struct Router {
+    state: Arc<Mutex<State>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Manners {
+    /// Knows nothing at all.
+    pub fn none() -> Self {
+        Self {
+            pcp: false,
+            nat_pmp: false,
+            upnp: false,
+            external: Ipv4Addr::new(1, 2, 3, 4),
+            lifetime_secs: 7200,
+            taken: Vec::new(),
+            only_permanent: false,
+            any_port: false,
+            malice: None,
+        }
+    }
+
+    pub fn pcp() -> Self {
+        Self { pcp: true, ..Self::none() }
+    }
+
+    pub fn nat_pmp() -> Self {
+        Self { nat_pmp: true, ..Self::none() }
+    }
+
+    pub fn upnp() -> Self {
+        Self { upnp: true, ..Self::none() }
+    }
+}
+
+impl State {
+    /// Gives `wanted` or the next free port to `internal`, and notes it.
+    pub fn add(&mut self, wanted: u16, internal: SocketAddr, lifetime_secs: u32) -> (u16, u32) {
+        let own = self.entries.iter().find(|(_, entry)| entry.internal == internal).map(|(port, _)| *port);
+        let mut port = own.unwrap_or(if wanted == 0 { internal.port() } else { wanted });
+        while self.manners.taken.contains(&port) {
+            port += 1;
+        }
+        (port, self.enter(port, internal, lifetime_secs))
+    }
+
+    pub fn enter(&mut self, port: u16, internal: SocketAddr, lifetime_secs: u32) -> u32 {
+        let lifetime_secs = lifetime_secs.min(self.manners.lifetime_secs);
+        let entry = self.entries.entry(port).or_insert(Entry { internal, lifetime_secs, asked: 0 });
+        entry.asked += 1;
+        entry.lifetime_secs = lifetime_secs;
+        lifetime_secs
+    }
+
+    pub fn remove(&mut self, is_meant: impl Fn(u16, &Entry) -> bool) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|port, entry| !is_meant(*port, entry));
+        let is_removed = self.entries.len() < before;
+        self.given_back += u32::from(is_removed);
+        is_removed
+    }
+
+    pub fn epoch(&self) -> u32 {
+        self.since.elapsed().as_secs() as u32
+    }
+}
+
+impl Router {
+    /// Starts its services in `net`, where it has the address `lan`.
+    pub fn start(net: &Namespace, lan: Ipv4Addr, manners: Manners) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            manners,
+            entries: BTreeMap::new(),
+            given_back: 0,
+            asked: 0,
+            since: Instant::now(),
+        }));
+        let stop = Arc::new(AtomicBool::new(false));
+        let sockets = in_namespace(net, || {
+            Ok::<_, io::Error>((port_control::bind(lan)?, igd::bind_search(lan)?, igd::bind_http(lan)?))
+        });
+        let (port_control, search, http) = sockets.expect("the router's sockets");
+        let mut threads = Vec::new();
+        let mut service = |serve: Box<dyn Fn(&Mutex<State>) + Send>| {
+            let (state, stop) = (Arc::clone(&state), Arc::clone(&stop));
+            threads.push(thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    serve(&state);
+                }
+            }));
+        };
+        service(Box::new(move |state| port_control::serve(&port_control, state)));
+        service(Box::new(move |state| igd::serve_search(&search, lan, state)));
+        service(Box::new(move |state| igd::serve_http(&http, state)));
+        Self { state, stop, threads }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread of the router has panicked")
+    }
+
+    pub fn behave(&self, manners: Manners) {
+        self.state().manners = manners;
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let ended = thread.join();
+            assert!(ended.is_ok() || thread::panicking(), "a thread of the router has panicked");
+        }
+    }
+}
+
+/// Runs `work` on a thread of its own inside, whose sockets stay there.
+fn in_namespace<T: Send>(net: &Namespace, work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            net.enter().expect("a thread may enter the router's network");
+            work()
+        });
+        thread.join().expect("the thread has not panicked")
+    })
+}
