@@ -54,11 +54,14 @@ impl Lab {
 
     /// How to start the relay; with the same folder every time.
     pub fn relay_command(&self, bind: &str) -> Command {
+        self.public_relay_command(bind, bind.rsplit_once(':').map_or(bind, |(ip, _)| ip))
+    }
+
+    /// The same, for a relay that others know by this address: told, because finding it out may ask the internet.
+    pub fn public_relay_command(&self, bind: &str, public_ip: &str) -> Command {
         let mut command = Command::new(binaries::relay_server());
         command.args(["--bind", bind, "--metrics-bind", "off", "--data-dir"]).arg(self.file("relay"));
-        // Told, because finding it out may ask the internet.
-        let ip = bind.rsplit_once(':').map_or(bind, |(ip, _)| ip);
-        command.args(["--public-ip", ip]);
+        command.args(["--public-ip", public_ip]);
         command
     }
 

@@ -28,6 +28,8 @@ pub mod lab;
 #[cfg(target_os = "linux")]
 pub mod namespace;
 #[cfg(target_os = "linux")]
+pub mod nat_lab;
+#[cfg(target_os = "linux")]
 pub mod paint;
 #[cfg(target_os = "linux")]
 pub mod procfs;
@@ -47,5 +49,5 @@ pub use temp_dir::TempDir;
 #[cfg(target_os = "linux")]
 pub use {
     bad_line::BadLine, canvas::Canvas, cinema::Cinema, islands::Islands, lab::Lab, namespace::Namespace,
-    screen::Screen, xvfb::Xvfb,
+    nat_lab::NatLab, screen::Screen, xvfb::Xvfb,
 };

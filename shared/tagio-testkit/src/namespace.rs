@@ -2,17 +2,21 @@
 
 use std::{
     fs::File,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, UdpSocket},
     os::fd::AsFd as _,
     path::Path,
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
+    thread,
 };
 
 use anyhow::{Context as _, Result};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::{program::run, skipped};
+use crate::{
+    program::{run, run_fed},
+    skipped,
+};
 
 /// What a limited cable lets through at once: a packet and some, as a modem does.
 const QUEUE_BURST: &str = "4kb";
@@ -28,10 +32,7 @@ pub struct Namespace {
 impl Namespace {
     /// Makes one. `None`, loudly, where that is not allowed.
     pub fn new(purpose: &str) -> Option<Self> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("tagio-{}-{number}-{purpose}", process::id());
-        match Self::try_new(name) {
+        match Self::try_new(purpose) {
             Ok(namespace) => Some(namespace),
             Err(error) => {
                 skipped(&format!("network namespaces need root, iproute2 and nftables: {error:#}"));
@@ -40,9 +41,16 @@ impl Namespace {
         }
     }
 
-    fn try_new(name: String) -> Result<Self> {
-        run("ip", &["netns", "add", &name])?;
-        let namespace = Self { name };
+    /// One that a batch of `ip` is going to make under its name, without the wall that [`Namespace::new`] builds.
+    pub(crate) fn planned(purpose: &str) -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        Self { name: format!("tagio-{}-{number}-{purpose}", process::id()) }
+    }
+
+    fn try_new(purpose: &str) -> Result<Self> {
+        let namespace = Self::planned(purpose);
+        run("ip", &["netns", "add", &namespace.name])?;
         namespace.run(&["ip", "link", "set", "lo", "up"])?;
         // A guarantee of the tests below, so it must work: no packet passes through.
         namespace.run(&["nft", "add", "table", "inet", "tagio"])?;
@@ -113,6 +121,12 @@ impl Namespace {
         run("ip", &args).with_context(|| format!("in network namespace {}", self.name))
     }
 
+    /// Runs a script of the shell inside.
+    pub(crate) fn script(&self, text: &str) -> Result<()> {
+        run_fed("ip", &["netns", "exec", &self.name, "sh", "-es"], text)
+            .with_context(|| format!("in network namespace {}:\n{text}", self.name))
+    }
+
     /// A file as a process inside reads it, such as the counters below `/proc/net`.
     ///
     /// # Panics
@@ -128,6 +142,22 @@ impl Namespace {
         let net = File::open(&path).with_context(|| format!("no {}", path.display()))?;
         move_into_link_name_space(net.as_fd(), Some(LinkNameSpaceType::Network))?;
         Ok(())
+    }
+
+    /// The result of this on a thread inside; what it opens stays inside, whoever uses it.
+    pub fn on_thread<T: Send>(&self, open: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let inside = || self.enter().and_then(|()| open());
+        thread::scope(|scope| scope.spawn(inside).join().expect("no panic inside"))
+    }
+
+    /// A UDP socket inside.
+    pub fn udp_socket(&self, address: Ipv4Addr, port: u16) -> Result<UdpSocket> {
+        self.on_thread(|| UdpSocket::bind((address, port)).with_context(|| format!("no {address}:{port}")))
+    }
+
+    /// The name that `ip netns` knows.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The same command, to be started inside.

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -26,11 +26,15 @@ pub enum Stream {
     Err,
 }
 
+/// What was said, and how long after the start.
+type Lines = Arc<Mutex<Vec<(Stream, String, Duration)>>>;
+
 /// A running program.
 pub struct Program {
     name: String,
     child: Child,
-    lines: Arc<Mutex<Vec<(Stream, String)>>>,
+    start: Instant,
+    lines: Lines,
     readers: Vec<JoinHandle<()>>,
 }
 
@@ -53,11 +57,12 @@ impl Program {
     pub fn start(name: impl Into<String>, command: &mut Command) -> Self {
         let name = name.into();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let start = Instant::now();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let lines = Arc::default();
-        let out = child.stdout.take().map(|out| read_lines(Stream::Out, out, &lines));
-        let err = child.stderr.take().map(|err| read_lines(Stream::Err, err, &lines));
-        Self { name, child, lines, readers: out.into_iter().chain(err).collect() }
+        let out = child.stdout.take().map(|out| read_lines(Stream::Out, out, start, &lines));
+        let err = child.stderr.take().map(|err| read_lines(Stream::Err, err, start, &lines));
+        Self { name, child, start, lines, readers: out.into_iter().chain(err).collect() }
     }
 
     /// Its process id.
@@ -104,6 +109,17 @@ impl Program {
         }
     }
 
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// How long after its start the first such line of stdout came; `None` when it does not within the limit.
+    pub fn time_of(&self, wanted: impl Fn(&str) -> bool, limit: Duration) -> Option<Duration> {
+        let is_wanted = |(from, line, _): &&(Stream, String, Duration)| *from == Stream::Out && wanted(line);
+        eventually(limit, || self.lock().iter().find(is_wanted).map(|(_, _, after)| *after))
+    }
+
     /// How many lines stdout has, as a mark to wait for later ones.
     pub fn lines_so_far(&self) -> usize {
         self.lines_of(Stream::Out).len()
@@ -111,7 +127,7 @@ impl Program {
 
     /// All lines of one stream so far.
     pub fn lines_of(&self, stream: Stream) -> Vec<String> {
-        self.lock().iter().filter(|(from, _)| *from == stream).map(|(_, line)| line.clone()).collect()
+        self.lock().iter().filter(|(from, ..)| *from == stream).map(|(_, line, _)| line.clone()).collect()
     }
 
     /// Whether it still runs.
@@ -145,7 +161,7 @@ impl Program {
         Ended { status, out: self.lines_of(Stream::Out), err: self.lines_of(Stream::Err) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Stream, String)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Stream, String, Duration)>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,7 +169,7 @@ impl Program {
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "---- {} (process {})", self.name, self.pid())?;
-        for (stream, line) in self.lock().iter() {
+        for (stream, line, _) in self.lock().iter() {
             writeln!(f, "{} {line}", if *stream == Stream::Out { "out|" } else { "err|" })?;
         }
         Ok(())
@@ -180,6 +196,22 @@ pub fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs a short command to its end that reads this text.
+pub(crate) fn run_fed(program: &str, args: &[&str], input: &str) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("{program} does not run"))?;
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    // One that ends early says why itself.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
 /// By the shell's own `kill`, which is there where the program of that name is not installed.
 #[cfg(unix)]
 fn signal(pid: u32, name: &str) {
@@ -196,7 +228,8 @@ pub fn rest_after<'a>(line: &'a str, word: &str) -> Option<&'a str> {
 fn read_lines(
     stream: Stream,
     from: impl Read + Send + 'static,
-    to: &Arc<Mutex<Vec<(Stream, String)>>>,
+    start: Instant,
+    to: &Lines,
 ) -> JoinHandle<()> {
     let to = Arc::clone(to);
     thread::spawn(move || {
@@ -205,7 +238,7 @@ fn read_lines(
             if std::env::var_os("TAGIO_TEST_TRACE").is_some() {
                 let _ = writeln!(std::io::stderr(), "{stream:?}| {line}");
             }
-            to.lock().unwrap_or_else(PoisonError::into_inner).push((stream, line));
+            to.lock().unwrap_or_else(PoisonError::into_inner).push((stream, line, start.elapsed()));
         }
     })
 }
