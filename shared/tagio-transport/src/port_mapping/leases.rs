@@ -1,8 +1,8 @@
 //! Which mappings are held, asked for and due: a state machine that is handed time and answers. Pure.
 //!
 //! A round asks for every lease that is not held: by PCP or NAT-PMP at once, by UPnP when a search has found
-//! a gateway. The first good answer is kept, later ones are given back. A renewal or a check that fails
-//! starts a round at once; a round that brings nothing is repeated after minutes.
+//! a gateway. The first good answer is kept, later ones are given back. A check that fails asks for a
+//! renewal, a renewal that fails starts a round; a round that brings nothing is repeated after minutes.
 
 use std::{
     collections::VecDeque,
@@ -217,11 +217,10 @@ impl Leases {
                     grant.handle.protocol() == protocol && (has_forgotten || moved)
                 });
             }
+            // It may be gone, or not know this question: the renewal will tell.
             Err(error) => {
-                tracing::debug!(%error, ?protocol, "the router is gone; looking for it again");
-                for id in 0..self.leases.len() {
-                    self.forget(id, protocol, now);
-                }
+                tracing::debug!(%error, ?protocol, "the router does not say how it is");
+                self.renew_all(now, |grant| grant.handle.protocol() == protocol);
             }
         }
     }
@@ -305,22 +304,19 @@ impl Leases {
     }
 
     fn refused(&mut self, id: usize, protocol: Protocol, now: Instant) {
-        match &mut self.leases[id].state {
+        let state = &mut self.leases[id].state;
+        match state {
             State::Asking { open: open @ 2.. } => *open -= 1,
-            state @ State::Asking { .. } => {
+            State::Asking { .. } => {
                 *state = State::Idle;
                 self.end_round(now);
             }
-            State::Held { .. } => self.forget(id, protocol, now),
-            State::Idle => {}
-        }
-    }
-
-    /// What was held by `protocol` is asked for anew.
-    fn forget(&mut self, id: usize, protocol: Protocol, now: Instant) {
-        if self.leases[id].held().is_some_and(|grant| grant.handle.protocol() == protocol) {
-            self.leases[id].state = State::Idle;
-            self.retry_at = Some(now);
+            // The renewal failed: everybody is asked anew.
+            State::Held { grant, .. } if grant.handle.protocol() == protocol => {
+                *state = State::Idle;
+                self.retry_at = Some(now);
+            }
+            State::Held { .. } | State::Idle => {}
         }
     }
 

@@ -75,8 +75,7 @@ fn nothing(_: &MapAsk) -> Result<Grant, MappingError> {
 }
 
 fn maps(asks: &[Ask]) -> Vec<&MapAsk> {
-    let map = |ask| if let &Ask::Map(ref map) = ask { Some(map) } else { None };
-    asks.iter().filter_map(map).collect()
+    asks.iter().filter_map(|ask| if let Ask::Map(map) = ask { Some(map) } else { None }).collect()
 }
 
 #[test]
@@ -202,9 +201,12 @@ fn a_router_that_went_away_is_looked_for_and_then_left_alone() {
     world.sleep();
     world.asks();
     world.leases.handle_check(Protocol::PortControl, Err(MappingError::Silent), world.now);
+    assert_eq!(world.external().len(), 1, "one lost answer is no proof");
+    assert_eq!(world.sleep(), Duration::ZERO);
+    assert_eq!(maps(&world.drive(nothing)).len(), 1, "the renewal");
     assert!(world.external().is_empty());
     assert_eq!(world.sleep(), Duration::ZERO);
-    assert_eq!(maps(&world.drive(nothing)).len(), 2);
+    assert_eq!(maps(&world.drive(nothing)).len(), 2, "the round");
     let mut pause = Duration::ZERO;
     loop {
         pause += world.sleep();
