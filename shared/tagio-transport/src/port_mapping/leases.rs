@@ -2,7 +2,7 @@
 //!
 //! A round asks for every lease that is not held: by PCP or NAT-PMP at once, by UPnP when a search has found
 //! a gateway. The first good answer is kept, later ones are given back. A check that fails asks for a
-//! renewal, a renewal that fails starts a round; a round that brings nothing is repeated after minutes.
+//! renewal, a renewal that fails starts a round; a round that brings nothing is repeated ever more rarely.
 
 use std::{
     collections::VecDeque,
@@ -18,8 +18,10 @@ use super::{
     pcp::Nonce,
 };
 
-/// Pause after a round that brought nothing; it doubles up to the longest.
-const RETRY_AFTER: Duration = Duration::from_secs(2 * 60);
+/// Pause after a round that brought nothing; each further one is four times as long, up to the longest.
+/// The first is short because a multicast is lost easily, over radio above all.
+const RETRY_AFTER: Duration = Duration::from_secs(15);
+const RETRY_FACTOR: u32 = 4;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(32 * 60);
 /// How often a router is asked whether it still knows: its restart cuts the way in until the next question.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
@@ -327,7 +329,8 @@ impl Leases {
         if asks || !lacks || self.is_closing || self.retry_at.is_some() {
             return;
         }
-        let pause = RETRY_AFTER.saturating_mul(1 << self.failures.min(16)).min(RETRY_AFTER_MAX);
+        let pause =
+            RETRY_AFTER.saturating_mul(RETRY_FACTOR.saturating_pow(self.failures)).min(RETRY_AFTER_MAX);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now + pause);
     }
