@@ -83,11 +83,14 @@ fn converse(mut stream: &TcpStream, from: SocketAddr, state: &Mutex<State>) -> i
         let (status, answer) = respond(&mut state, from, &path, &body);
         (status, answer, state.manners.malice)
     };
-    // Everything before the answers to SOAP is honest: the deeper it is led, the more a client may trip over.
-    let answer = match malice.filter(|_| path == "/control") {
+    // The rest is honest: the deeper a client is led, the more it may trip over.
+    let place = if malice == Some(Malice::EndlessDescription) { "/root.xml" } else { "/control" };
+    let answer = match malice.filter(|_| path == place) {
         Some(Malice::Noise) => "\u{0}<<&&;\u{1}".repeat(100),
         Some(Malice::Short) => answer[..answer.len() / 2].to_owned(),
-        Some(Malice::Endless) => format!("<a>{}", "<b>x</b>".repeat(ENDLESS_BYTES / 8)),
+        Some(Malice::Endless | Malice::EndlessDescription) => {
+            format!("<a>{}", "<b>x</b>".repeat(ENDLESS_BYTES / 8))
+        }
         Some(Malice::DeepXml) => "<a>".repeat(300_000),
         Some(Malice::Mute) => {
             thread::sleep(Duration::from_secs(1));

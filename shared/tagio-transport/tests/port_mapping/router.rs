@@ -46,11 +46,13 @@ pub(crate) enum Malice {
     Short,
     /// Grants port 0.
     PortZero,
-    /// Answers over HTTP never end.
+    /// Answers to SOAP never end.
     Endless,
-    /// Answers over HTTP are a tower of elements.
+    /// The description of the device never ends.
+    EndlessDescription,
+    /// Answers to SOAP are a tower of elements.
     DeepXml,
-    /// Takes connections and says nothing.
+    /// Takes questions by SOAP and says nothing.
     Mute,
 }
 
