@@ -6,12 +6,13 @@
 
 use std::{
     collections::VecDeque,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use super::{
     MappedAddr,
+    ask::{Ask, Health, MapAsk},
     epoch::Epoch,
     error::MappingError,
     grant::{Grant, Protocol},
@@ -25,39 +26,6 @@ const RETRY_FACTOR: u32 = 4;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(32 * 60);
 /// How often a router is asked whether it still knows: its restart cuts the way in until the next question.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
-
-/// A question to a router, for the owner of this machine to carry out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// Is there a gateway that speaks this?
-    Search(Protocol),
-    Map(MapAsk),
-    /// Does it still know what it gave?
-    Check(Protocol),
-    GiveBack {
-        internal: SocketAddr,
-        nonce: Nonce,
-        grant: Grant,
-    },
-}
-
-/// A wish for a new mapping, or for more of one that is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MapAsk {
-    pub(super) lease: usize,
-    pub(super) protocol: Protocol,
-    pub(super) internal: SocketAddr,
-    pub(super) nonce: Nonce,
-    /// What is held or was held last: the best would be the same again.
-    pub(super) last: Option<Grant>,
-}
-
-/// What a router says to a check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Health {
-    pub(super) epoch: Option<u32>,
-    pub(super) external_ip: Option<IpAddr>,
-}
 
 /// The mappings of one network.
 #[derive(Debug)]
@@ -299,8 +267,8 @@ impl Leases {
         lease.last = Some(grant);
         self.failures = 0;
         self.check_at.get_or_insert(now + CHECK_EVERY);
-        if grant.epoch.is_some_and(|epoch| self.epoch.is_broken_by(epoch, now)) {
-            self.renew_all(now, |other| other.handle.protocol() == Protocol::PortControl && *other != grant);
+        if let Some(epoch) = grant.epoch {
+            self.epoch.begin(epoch, now);
         }
         self.end_round(now);
     }

@@ -17,9 +17,9 @@ use tokio::time::timeout;
 
 use super::{
     address::is_public,
+    ask::{Health, MapAsk},
     error::MappingError,
     grant::{Grant, Handle, LIFETIME_SECS},
-    leases::{Health, MapAsk},
     network::{GlobalAddress, Lan},
 };
 

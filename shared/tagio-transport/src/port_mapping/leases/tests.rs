@@ -270,7 +270,7 @@ fn no_life_with_routers_of_chance_asks_without_end() {
         (seed >> 33) % of
     };
     for _ in 0..200 {
-        let mut world = World::new(&["192.168.1.7:4000", "[2001:db8::7]:4000"]);
+        let mut world = World::new(&["192.168.1.7:4000", "192.168.1.7:4001", "[2001:db8::7]:4000"]);
         let (start, mut asked) = (world.now, 0);
         while world.now < start + MINUTE * 600 {
             while let Some(ask) = world.leases.poll_ask() {
@@ -299,6 +299,6 @@ fn no_life_with_routers_of_chance_asks_without_end() {
             }
             world.sleep();
         }
-        assert!(asked < 20_000, "{asked} questions in ten hours");
+        assert!(asked < 36_000, "{asked} questions in ten hours, more than one a second");
     }
 }
