@@ -12,6 +12,11 @@ pub(super) struct Epoch {
 }
 
 impl Epoch {
+    /// Takes note of the first one.
+    pub(super) fn begin(&mut self, epoch: u32, now: Instant) {
+        self.last.get_or_insert((epoch, now));
+    }
+
     /// Takes note of `epoch`, in seconds. True when it does not follow from the last one: the router has
     /// started anew, or this machine was asleep for long.
     pub(super) fn is_broken_by(&mut self, epoch: u32, now: Instant) -> bool {

@@ -1,61 +1,31 @@
 //! Which mappings are held, asked for and due: a state machine that is handed time and answers. Pure.
 //!
 //! A round asks for every lease that is not held: by PCP or NAT-PMP at once, by UPnP when a search has found
-//! a gateway. The first good answer is kept, later ones are given back. A renewal or a check that fails
-//! starts a round at once; a round that brings nothing is repeated after minutes.
+//! a gateway. The first good answer is kept, later ones are given back. A check that fails asks for a
+//! renewal, a renewal that fails starts a round; a round that brings nothing is repeated ever more rarely.
 
 use std::{
     collections::VecDeque,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use super::{
     MappedAddr,
+    ask::{Ask, Health, MapAsk},
     epoch::Epoch,
     error::MappingError,
     grant::{Grant, Protocol},
     pcp::Nonce,
 };
 
-/// Pause after a round that brought nothing; it doubles up to the longest.
-const RETRY_AFTER: Duration = Duration::from_secs(2 * 60);
+/// Pause after a round that brought nothing; each further one is four times as long, up to the longest.
+/// The first is short because a multicast is lost easily, over radio above all.
+const RETRY_AFTER: Duration = Duration::from_secs(15);
+const RETRY_FACTOR: u32 = 4;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(32 * 60);
 /// How often a router is asked whether it still knows: its restart cuts the way in until the next question.
 const CHECK_EVERY: Duration = Duration::from_secs(60);
-
-/// A question to a router, for the owner of this machine to carry out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// Is there a gateway that speaks this?
-    Search(Protocol),
-    Map(MapAsk),
-    /// Does it still know what it gave?
-    Check(Protocol),
-    GiveBack {
-        internal: SocketAddr,
-        nonce: Nonce,
-        grant: Grant,
-    },
-}
-
-/// A wish for a new mapping, or for more of one that is held.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MapAsk {
-    pub(super) lease: usize,
-    pub(super) protocol: Protocol,
-    pub(super) internal: SocketAddr,
-    pub(super) nonce: Nonce,
-    /// What is held or was held last: the best would be the same again.
-    pub(super) last: Option<Grant>,
-}
-
-/// What a router says to a check.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Health {
-    pub(super) epoch: Option<u32>,
-    pub(super) external_ip: Option<IpAddr>,
-}
 
 /// The mappings of one network.
 #[derive(Debug)]
@@ -217,11 +187,10 @@ impl Leases {
                     grant.handle.protocol() == protocol && (has_forgotten || moved)
                 });
             }
+            // It may be gone, or not know this question: the renewal will tell.
             Err(error) => {
-                tracing::debug!(%error, ?protocol, "the router is gone; looking for it again");
-                for id in 0..self.leases.len() {
-                    self.forget(id, protocol, now);
-                }
+                tracing::debug!(%error, ?protocol, "the router does not say how it is");
+                self.renew_all(now, |grant| grant.handle.protocol() == protocol);
             }
         }
     }
@@ -298,29 +267,26 @@ impl Leases {
         lease.last = Some(grant);
         self.failures = 0;
         self.check_at.get_or_insert(now + CHECK_EVERY);
-        if grant.epoch.is_some_and(|epoch| self.epoch.is_broken_by(epoch, now)) {
-            self.renew_all(now, |other| other.handle.protocol() == Protocol::PortControl && *other != grant);
+        if let Some(epoch) = grant.epoch {
+            self.epoch.begin(epoch, now);
         }
         self.end_round(now);
     }
 
     fn refused(&mut self, id: usize, protocol: Protocol, now: Instant) {
-        match &mut self.leases[id].state {
+        let state = &mut self.leases[id].state;
+        match state {
             State::Asking { open: open @ 2.. } => *open -= 1,
-            state @ State::Asking { .. } => {
+            State::Asking { .. } => {
                 *state = State::Idle;
                 self.end_round(now);
             }
-            State::Held { .. } => self.forget(id, protocol, now),
-            State::Idle => {}
-        }
-    }
-
-    /// What was held by `protocol` is asked for anew.
-    fn forget(&mut self, id: usize, protocol: Protocol, now: Instant) {
-        if self.leases[id].held().is_some_and(|grant| grant.handle.protocol() == protocol) {
-            self.leases[id].state = State::Idle;
-            self.retry_at = Some(now);
+            // The renewal failed: everybody is asked anew.
+            State::Held { grant, .. } if grant.handle.protocol() == protocol => {
+                *state = State::Idle;
+                self.retry_at = Some(now);
+            }
+            State::Held { .. } | State::Idle => {}
         }
     }
 
@@ -331,7 +297,8 @@ impl Leases {
         if asks || !lacks || self.is_closing || self.retry_at.is_some() {
             return;
         }
-        let pause = RETRY_AFTER.saturating_mul(1 << self.failures.min(16)).min(RETRY_AFTER_MAX);
+        let pause =
+            RETRY_AFTER.saturating_mul(RETRY_FACTOR.saturating_pow(self.failures)).min(RETRY_AFTER_MAX);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now + pause);
     }

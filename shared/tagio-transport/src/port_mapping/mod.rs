@@ -5,6 +5,7 @@
 //! at this machine. Whatever a router says is only ever one more address for a peer to try.
 
 mod address;
+mod ask;
 mod epoch;
 mod error;
 mod gateway;

@@ -9,9 +9,9 @@ use std::{
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::{
+    ask::{Health, MapAsk},
     error::MappingError,
     grant::{Grant, Handle, LIFETIME_SECS},
-    leases::{Health, MapAsk},
     nat_pmp,
     network::Lan,
     pcp,

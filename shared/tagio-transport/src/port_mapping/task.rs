@@ -14,9 +14,10 @@ use tokio::{
 
 use super::{
     MappedAddr,
+    ask::{Ask, Health, MapAsk},
     error::MappingError,
     grant::{Grant, Handle, Protocol},
-    leases::{Ask, Health, Leases, MapAsk},
+    leases::Leases,
     network::Network,
     pcp::Nonce,
     port_control,

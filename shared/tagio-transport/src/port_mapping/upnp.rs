@@ -17,9 +17,9 @@ use tokio::time::timeout;
 
 use super::{
     address::is_public,
+    ask::{Health, MapAsk},
     error::MappingError,
     grant::{Grant, Handle, LIFETIME_SECS},
-    leases::{Health, MapAsk},
     network::{GlobalAddress, Lan},
 };
 
@@ -62,7 +62,7 @@ pub(super) async fn search_firewall(from: GlobalAddress) -> Result<Firewall, Map
 pub(super) async fn map(igd: &Igd, ask: &MapAsk) -> Result<Grant, MappingError> {
     within(async {
         let ip = public_ip(igd).await?;
-        let port = ask.last.map_or(ask.internal.port(), |last| last.external.port());
+        let port = ask.last.map_or(ask.internal, |last| last.external).port();
         let (port, lifetime_secs) = match add(igd, ask.internal, port, LIFETIME_SECS).await {
             Err(AddAnyPortError::OnlyPermanentLeasesSupported) => {
                 (add(igd, ask.internal, port, FOREVER).await, FOREVER)

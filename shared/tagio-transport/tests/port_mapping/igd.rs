@@ -16,20 +16,20 @@ const SERVICE: &str = "urn:schemas-upnp-org:service:WANIPConnection:1";
 /// Far more than any answer of a router.
 const ENDLESS_BYTES: usize = 10 << 20;
 
-pub fn bind_search(lan: Ipv4Addr) -> io::Result<UdpSocket> {
+pub(crate) fn bind_search(lan: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 1900))?;
     socket.join_multicast_v4(&GROUP, &lan)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
 }
 
-pub fn bind_http(lan: Ipv4Addr) -> io::Result<TcpListener> {
+pub(crate) fn bind_http(lan: Ipv4Addr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind((lan, HTTP_PORT))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-pub fn serve_search(socket: &UdpSocket, lan: Ipv4Addr, state: &Mutex<State>) {
+pub(crate) fn serve_search(socket: &UdpSocket, lan: Ipv4Addr, state: &Mutex<State>) {
     let mut buffer = [0; 2000];
     let Ok((length, from)) = socket.recv_from(&mut buffer) else { return };
     let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
@@ -46,7 +46,7 @@ pub fn serve_search(socket: &UdpSocket, lan: Ipv4Addr, state: &Mutex<State>) {
     socket.send_to(answer.as_bytes(), from).expect("the client can be reached");
 }
 
-pub fn serve_http(listener: &TcpListener, state: &Mutex<State>) {
+pub(crate) fn serve_http(listener: &TcpListener, state: &Mutex<State>) {
     let Ok((stream, from)) = listener.accept() else {
         thread::sleep(PATIENCE);
         return;
@@ -83,11 +83,14 @@ fn converse(mut stream: &TcpStream, from: SocketAddr, state: &Mutex<State>) -> i
         let (status, answer) = respond(&mut state, from, &path, &body);
         (status, answer, state.manners.malice)
     };
-    // Everything before the answers to SOAP is honest: the deeper it is led, the more a client may trip over.
-    let answer = match malice.filter(|_| path == "/control") {
+    // The rest is honest: the deeper a client is led, the more it may trip over.
+    let place = if malice == Some(Malice::EndlessDescription) { "/root.xml" } else { "/control" };
+    let answer = match malice.filter(|_| path == place) {
         Some(Malice::Noise) => "\u{0}<<&&;\u{1}".repeat(100),
         Some(Malice::Short) => answer[..answer.len() / 2].to_owned(),
-        Some(Malice::Endless) => format!("<a>{}", "<b>x</b>".repeat(ENDLESS_BYTES / 8)),
+        Some(Malice::Endless | Malice::EndlessDescription) => {
+            format!("<a>{}", "<b>x</b>".repeat(ENDLESS_BYTES / 8))
+        }
         Some(Malice::DeepXml) => "<a>".repeat(300_000),
         Some(Malice::Mute) => {
             thread::sleep(Duration::from_secs(1));
@@ -168,7 +171,7 @@ fn control(
     if !is_action("AddPortMapping") {
         return Err((401, "Invalid Action"));
     }
-    if state.manners.taken.contains(&port) {
+    if state.is_taken(port, internal) {
         return Err((718, "ConflictInMappingEntry"));
     }
     state.enter(port, internal, lifetime_secs);

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tagio_testkit::{Namespace, Program, TempDir, program::Stream, skipped, wait_until};
+use tagio_testkit::{Namespace, Program, TempDir, skipped, wait_until};
 use tagio_transport::MappedBy;
 
 use crate::home::{Home, PATIENCE};
@@ -82,7 +82,11 @@ impl World {
         let mut command = Command::new(MINIUPNPD);
         command.arg("-d").arg("-f").arg(&config).arg("-P").arg(folder.path().join("pid"));
         let router = Program::start("miniupnpd", &mut net.inside(&command));
-        let is_up = || router.lines_of(Stream::Err).iter().any(|line| line.contains("HTTP listening on"));
+        // It has joined the groups in which clients search, as the kernel writes them.
+        let is_up = || {
+            let (v4, v6) = (net.read("/proc/net/igmp"), net.read("/proc/net/igmp6"));
+            v4.contains("FAFFFFEF") && v6.contains("ff02000000000000000000000000000c")
+        };
         wait_until("miniupnpd listens", PATIENCE, is_up);
         Some(Self { home, stranger, router, _folder: folder })
     }

@@ -10,13 +10,13 @@ use crate::router::{Malice, PATIENCE, State};
 
 const UDP: u8 = 17;
 
-pub fn bind(lan: Ipv4Addr) -> io::Result<UdpSocket> {
+pub(crate) fn bind(lan: Ipv4Addr) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((lan, 5351))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket)
 }
 
-pub fn serve(socket: &UdpSocket, state: &Mutex<State>) {
+pub(crate) fn serve(socket: &UdpSocket, state: &Mutex<State>) {
     let mut buffer = [0; 2000];
     let Ok((length, from)) = socket.recv_from(&mut buffer) else { return };
     let mut state = state.lock().expect("no thread of the router has panicked");

@@ -17,63 +17,65 @@ use tagio_testkit::Namespace;
 use crate::{igd, port_control};
 
 /// How long a thread of the router waits for packets before it looks whether it should stop.
-pub const PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How it behaves from now on.
 #[derive(Clone, Debug)]
-pub struct Manners {
-    pub pcp: bool,
-    pub nat_pmp: bool,
-    pub upnp: bool,
-    pub external: Ipv4Addr,
+pub(crate) struct Manners {
+    pub(crate) pcp: bool,
+    pub(crate) nat_pmp: bool,
+    pub(crate) upnp: bool,
+    pub(crate) external: Ipv4Addr,
     /// The most that it gives.
-    pub lifetime_secs: u32,
+    pub(crate) lifetime_secs: u32,
     /// External ports that belong to somebody else.
-    pub taken: Vec<u16>,
+    pub(crate) taken: Vec<u16>,
     /// UPnP: refuses mappings that end (error 725).
-    pub only_permanent: bool,
+    pub(crate) only_permanent: bool,
     /// UPnP: knows `AddAnyPortMapping`.
-    pub any_port: bool,
-    pub malice: Option<Malice>,
+    pub(crate) any_port: bool,
+    pub(crate) malice: Option<Malice>,
 }
 
 /// Ways in which a router means harm, or is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Malice {
+pub(crate) enum Malice {
     /// Every answer is noise.
     Noise,
     /// Every answer is cut short in the middle.
     Short,
     /// Grants port 0.
     PortZero,
-    /// Answers over HTTP never end.
+    /// Answers to SOAP never end.
     Endless,
-    /// Answers over HTTP are a tower of elements.
+    /// The description of the device never ends.
+    EndlessDescription,
+    /// Answers to SOAP are a tower of elements.
     DeepXml,
-    /// Takes connections and says nothing.
+    /// Takes questions by SOAP and says nothing.
     Mute,
 }
 
 /// What is mapped to whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub internal: SocketAddr,
-    pub lifetime_secs: u32,
+pub(crate) struct Entry {
+    pub(crate) internal: SocketAddr,
+    pub(crate) lifetime_secs: u32,
     /// How often it was asked for.
-    pub asked: u32,
+    pub(crate) asked: u32,
 }
 
 #[derive(Debug)]
-pub struct State {
-    pub manners: Manners,
-    pub entries: BTreeMap<u16, Entry>,
-    pub given_back: u32,
+pub(crate) struct State {
+    pub(crate) manners: Manners,
+    pub(crate) entries: BTreeMap<u16, Entry>,
+    pub(crate) given_back: u32,
     /// Questions of any kind.
-    pub asked: u32,
-    pub since: Instant,
+    pub(crate) asked: u32,
+    pub(crate) since: Instant,
 }
 
-pub struct Router {
+pub(crate) struct Router {
     state: Arc<Mutex<State>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -81,7 +83,7 @@ pub struct Router {
 
 impl Manners {
     /// Knows nothing at all.
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             pcp: false,
             nat_pmp: false,
@@ -95,31 +97,36 @@ impl Manners {
         }
     }
 
-    pub fn pcp() -> Self {
+    pub(crate) fn pcp() -> Self {
         Self { pcp: true, ..Self::none() }
     }
 
-    pub fn nat_pmp() -> Self {
+    pub(crate) fn nat_pmp() -> Self {
         Self { nat_pmp: true, ..Self::none() }
     }
 
-    pub fn upnp() -> Self {
+    pub(crate) fn upnp() -> Self {
         Self { upnp: true, ..Self::none() }
     }
 }
 
 impl State {
     /// Gives `wanted` or the next free port to `internal`, and notes it.
-    pub fn add(&mut self, wanted: u16, internal: SocketAddr, lifetime_secs: u32) -> (u16, u32) {
+    pub(crate) fn add(&mut self, wanted: u16, internal: SocketAddr, lifetime_secs: u32) -> (u16, u32) {
         let own = self.entries.iter().find(|(_, entry)| entry.internal == internal).map(|(port, _)| *port);
-        let mut port = own.unwrap_or(if wanted == 0 { internal.port() } else { wanted });
-        while self.manners.taken.contains(&port) {
+        let mut port = own.unwrap_or_else(|| if wanted == 0 { internal.port() } else { wanted });
+        while self.is_taken(port, internal) {
             port += 1;
         }
         (port, self.enter(port, internal, lifetime_secs))
     }
 
-    pub fn enter(&mut self, port: u16, internal: SocketAddr, lifetime_secs: u32) -> u32 {
+    pub(crate) fn is_taken(&self, port: u16, internal: SocketAddr) -> bool {
+        let by_another = self.entries.get(&port).is_some_and(|entry| entry.internal != internal);
+        by_another || self.manners.taken.contains(&port)
+    }
+
+    pub(crate) fn enter(&mut self, port: u16, internal: SocketAddr, lifetime_secs: u32) -> u32 {
         let lifetime_secs = lifetime_secs.min(self.manners.lifetime_secs);
         let entry = self.entries.entry(port).or_insert(Entry { internal, lifetime_secs, asked: 0 });
         entry.asked += 1;
@@ -127,7 +134,7 @@ impl State {
         lifetime_secs
     }
 
-    pub fn remove(&mut self, is_meant: impl Fn(u16, &Entry) -> bool) -> bool {
+    pub(crate) fn remove(&mut self, is_meant: impl Fn(u16, &Entry) -> bool) -> bool {
         let before = self.entries.len();
         self.entries.retain(|port, entry| !is_meant(*port, entry));
         let is_removed = self.entries.len() < before;
@@ -135,14 +142,14 @@ impl State {
         is_removed
     }
 
-    pub fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.since.elapsed().as_secs() as u32
     }
 }
 
 impl Router {
     /// Starts its services in `net`, where it has the address `lan`.
-    pub fn start(net: &Namespace, lan: Ipv4Addr, manners: Manners) -> Self {
+    pub(crate) fn start(net: &Namespace, lan: Ipv4Addr, manners: Manners) -> Self {
         let state = Arc::new(Mutex::new(State {
             manners,
             entries: BTreeMap::new(),
@@ -155,26 +162,27 @@ impl Router {
             Ok::<_, io::Error>((port_control::bind(lan)?, igd::bind_search(lan)?, igd::bind_http(lan)?))
         });
         let (port_control, search, http) = sockets.expect("the router's sockets");
-        let mut threads = Vec::new();
-        let mut service = |serve: Box<dyn Fn(&Mutex<State>) + Send>| {
-            let (state, stop) = (Arc::clone(&state), Arc::clone(&stop));
-            threads.push(thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    serve(&state);
-                }
-            }));
-        };
-        service(Box::new(move |state| port_control::serve(&port_control, state)));
-        service(Box::new(move |state| igd::serve_search(&search, lan, state)));
-        service(Box::new(move |state| igd::serve_http(&http, state)));
-        Self { state, stop, threads }
+        let mut router = Self { state, stop, threads: Vec::new() };
+        router.spawn(move |state| port_control::serve(&port_control, state));
+        router.spawn(move |state| igd::serve_search(&search, lan, state));
+        router.spawn(move |state| igd::serve_http(&http, state));
+        router
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    fn spawn(&mut self, serve: impl Fn(&Mutex<State>) + Send + 'static) {
+        let (state, stop) = (Arc::clone(&self.state), Arc::clone(&self.stop));
+        self.threads.push(thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                serve(&state);
+            }
+        }));
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread of the router has panicked")
     }
 
-    pub fn behave(&self, manners: Manners) {
+    pub(crate) fn behave(&self, manners: Manners) {
         self.state().manners = manners;
     }
 }
