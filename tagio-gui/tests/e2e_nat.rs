@@ -22,11 +22,13 @@ use Path::{Direct, Relayed};
 
 /// For a first round of punches or the next, in a debug build on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
+/// For ports that have to be guessed, round after round.
+const IN_THE_END: Duration = Duration::from_secs(20);
 /// How long a session that stays with the relay is watched: two rounds of punches and more.
 const WATCHED: Duration = Duration::from_secs(6);
 
 /// The viewer's NAT, the host's, and what becomes of them.
-const PAIRS: [(Kind, Kind, Path); 12] = [
+const PAIRS: [(Kind, Kind, Path); 16] = [
     (Kind::None, Kind::None, Direct(SOON)),
     (Kind::Firewall, Kind::None, Direct(SOON)),
     (Kind::None, Kind::PortCone, Direct(SOON)),
@@ -35,7 +37,11 @@ const PAIRS: [(Kind, Kind, Path); 12] = [
     (Kind::PortCone, Kind::PortCone, Direct(SOON)),
     (Kind::PortConeRandom, Kind::Firewall, Direct(SOON)),
     (Kind::Linux, Kind::Linux, Direct(SOON)),
+    (Kind::LinuxOpen, Kind::LinuxOpen, Direct(SOON)),
     (Kind::CarrierPortCone, Kind::PortCone, Direct(SOON)),
+    (Kind::Linux, Kind::SymmetricSequential, Direct(SOON)),
+    (Kind::Symmetric, Kind::PortCone, Direct(IN_THE_END)),
+    (Kind::Firewall, Kind::CarrierSymmetric, Direct(IN_THE_END)),
     (Kind::Symmetric, Kind::Symmetric, Relayed),
     (Kind::UdpBlocked, Kind::PortCone, Relayed),
     (Kind::None, Kind::UdpBlocked, Relayed),
