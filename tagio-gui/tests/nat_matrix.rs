@@ -58,8 +58,9 @@ fn cell(trials: &[Option<Trial>]) -> String {
     let times =
         |of: fn(&Trial) -> Option<Duration>| trials.iter().flatten().filter_map(of).collect::<Vec<_>>();
     let (direct, pictures) = (times(|trial| trial.direct), times(|trial| trial.first_frame));
-    let median =
-        |times: &[Duration]| quantiles(times.iter().copied()).map_or("-".into(), |(ms, _)| ms.to_string());
+    let median = |times: &[Duration]| {
+        quantiles(times.iter().copied()).map_or_else(|| "-".into(), |(ms, _)| ms.to_string())
+    };
     let mut cell = format!("{}/{} {} · {}", direct.len(), trials.len(), median(&direct), median(&pictures));
     if pictures.len() < trials.len() {
         cell += &format!(" ({} without a picture)", trials.len() - pictures.len());
@@ -142,9 +143,9 @@ fn matrix() {
     });
     let results = results.into_inner().expect("no worker panics while it counts");
     if env::var_os("PAIRS").is_some() {
-        print_list(&results)
+        print_list(&results);
     } else {
-        print_matrix(&results)
+        print_matrix(&results);
     }
     print_summary(&results);
 }

@@ -54,9 +54,8 @@ const ROUND_PAUSES: [Duration; 6] = [
     Duration::from_secs(20),
     Duration::from_secs(60),
 ];
-/// Rounds in which ports are guessed, too: the first, and when a while has passed; then every so many.
-const GUESS_ROUNDS: [usize; 2] = [0, 4];
-const GUESS_EVERY: usize = 5;
+/// Of every so many rounds the first is one in which ports are guessed, too.
+const GUESS_EVERY: usize = 4;
 /// After the host has sent its candidates it waits so much longer than a round trip before it punches: by then the
 /// viewer has.
 const HELD_BACK: Duration = Duration::from_millis(30);
@@ -389,7 +388,7 @@ impl Keeper {
     fn start_round(&mut self) -> Duration {
         let direct = self.selector.has(PathKind::Direct);
         if !direct {
-            let guess = GUESS_ROUNDS.contains(&self.round) || self.round > 0 && self.round % GUESS_EVERY == 0;
+            let guess = self.round.is_multiple_of(GUESS_EVERY);
             let own = self.own.clone().candidates(guess);
             self.preparing.spawn(async move { (own.await, None) });
         }

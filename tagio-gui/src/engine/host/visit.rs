@@ -227,7 +227,7 @@ impl<'a> Visit<'a> {
                     Err(_) => Err(Over::Lost),
                 },
                 message = messages.recv() => match message {
-                    Some(Ok(message)) => self.on_message(message, &paths).await,
+                    Some(Ok(message)) => self.on_message(message, &paths),
                     Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
                     None => Err(Over::Lost),
                 },
@@ -313,7 +313,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    async fn on_message(&mut self, message: ViewerMessage, paths: &Paths) -> Result<(), Over> {
+    fn on_message(&mut self, message: ViewerMessage, paths: &Paths) -> Result<(), Over> {
         match message {
             ViewerMessage::Ack { number, held } => {
                 let held = Duration::from_micros(u64::from(held) * 100);
