@@ -12,6 +12,7 @@ use tagio_wire::{
     Point, Rect, Size, encode,
     input::{InputEvent, PointerMove},
     leg::{Channel, Datagram, PunchToken},
+    nat::Mapping,
     picture::{Band, Codec, CursorShape, CursorUpdate, Timing, UpdateHeader, VideoCodec, VideoHeader},
     session::{
         AuthRequest, Candidates, HostMessage, Monitor, ProofRequest, SecretKind, ViewWish, ViewerMessage,
