@@ -4,7 +4,7 @@ use eframe::egui::{Label, Response, Ui};
 
 use super::toolbar::menu_ui;
 use crate::{
-    engine::status::{PathKind, PathReport, ViewerStatus},
+    engine::status::{Outcome, PathKind, PathReport, Tried, ViewerStatus},
     theme::{TextKind, space},
     views::{
         parts::{split_row_ui, strong, text, weak},
@@ -41,7 +41,9 @@ fn tried_ui(ui: &mut Ui, search: &PathReport) {
     }
     ui.add_space(space::XS);
     ui.label(weak(ui, words::tried(search.rounds, search.guessed)));
-    let mut tried = search.tried.clone();
+    // A loopback address tells something only where it works.
+    let tells = |tried: &Tried| tried.outcome == Outcome::Open || !tried.addr.ip().is_loopback();
+    let mut tried: Vec<Tried> = search.tried.iter().copied().filter(tells).collect();
     tried.sort_by_key(|tried| std::cmp::Reverse(tried.outcome));
     for tried in tried.iter().take(TOLD_MAX) {
         row_ui(ui, &tried.addr.to_string(), words::outcome(tried.outcome));
