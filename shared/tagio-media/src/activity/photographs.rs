@@ -36,9 +36,14 @@ pub fn natural_parts(view: &View<'_>, rect: Rect) -> Vec<Rect> {
     parts.sort_by_key(|part| Reverse(part.area()));
     let mut found: Vec<Rect> = Vec::new();
     for part in parts {
-        for piece in without(&[part], &found) {
+        let mut left = without(&[part], &found);
+        while let Some(piece) = left.pop() {
             let followed = follow_edges(view, rect, piece, &found, &mut block);
-            found.extend(Some(followed).filter(|part| !part.is_empty()));
+            if !followed.is_empty() {
+                // It may have grown into what is left.
+                left = without(&left, &[followed]);
+                found.push(followed);
+            }
         }
     }
     found
