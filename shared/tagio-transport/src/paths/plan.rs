@@ -13,7 +13,7 @@ use super::candidates::is_usable;
 /// Ports ahead of the newest one that are tried where ports grow evenly: others behind that NAT take some, too.
 const PREDICTED: i32 = 16;
 /// Ports below this are never given out by a NAT for a port that is not one of them itself (RFC 4787, REQ-3).
-const PORT_MIN: i32 = 1024;
+pub(super) const PORT_MIN: u16 = 1024;
 
 /// One side's part of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) enum Guess {
 }
 
 /// Whether a NAT hides where its next mapping will be.
-fn hides(mapping: Mapping) -> bool {
+pub(super) fn hides(mapping: Mapping) -> bool {
     matches!(mapping, Mapping::Random | Mapping::Sequential { .. })
 }
 
@@ -56,10 +56,10 @@ pub(crate) fn plan(own: Mapping, own_addrs: &[SocketAddr], peer: &Candidates) ->
 /// Where the peer's next mappings will be.
 fn predicted(peer: &Candidates) -> Vec<SocketAddr> {
     let (Some(newest), Mapping::Sequential { step }) = (peer.public, peer.mapping) else { return Vec::new() };
-    let span = i32::from(u16::MAX) + 1 - PORT_MIN;
-    let ahead = |count: i32| {
-        PORT_MIN + (i32::from(newest.port()) + count * i32::from(step) - PORT_MIN).rem_euclid(span)
-    };
+    let first = i32::from(PORT_MIN);
+    let span = i32::from(u16::MAX) + 1 - first;
+    let ahead =
+        |count: i32| first + (i32::from(newest.port()) + count * i32::from(step) - first).rem_euclid(span);
     let ports = (1..=PREDICTED).filter_map(|count| u16::try_from(ahead(count)).ok());
     ports.map(|port| SocketAddr::new(newest.ip(), port)).filter(|addr| is_usable(*addr)).collect()
 }

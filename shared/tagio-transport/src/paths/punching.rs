@@ -14,7 +14,7 @@ use rand::{RngExt, seq::SliceRandom};
 use tagio_wire::leg::{Datagram, PunchToken};
 use tokio::time::{Instant, interval, sleep, sleep_until};
 
-use super::plan::Guess;
+use super::plan::{Guess, PORT_MIN};
 use crate::socket::{Switch, Udp};
 
 /// When punches of a round are sent: at once, and again for NATs that open on the second packet, and for losses.
@@ -48,6 +48,7 @@ const TRIES_AT_ONCE: usize = 8;
 const TRY_EVERY: Duration = Duration::from_millis(10);
 /// Ports ahead of the newest that are tried first where ports grow evenly: the sockets of the other side take these.
 const NEAR: i32 = 2 * SOCKETS as i32;
+
 /// Sends a round's punches. `held_back`: the first ones only open this side's NAT, the others wait for so long, until
 /// the peer has sent its own.
 pub(super) async fn punch(
@@ -75,7 +76,7 @@ pub(super) async fn guess(switch: Arc<Switch>, guess: Guess, token: PunchToken, 
         Guess::Open(to) => {
             let _closing = OpenSockets { switch: &switch, owner };
             match switch.open_extras(owner, to.ip(), SOCKETS) {
-                Ok(sockets) => open(&sockets, to, token).await,
+                Ok(sockets) => open(&switch, &sockets, to, token).await,
                 Err(error) => tracing::warn!(%error, "no sockets left to get through this NAT"),
             }
         }
@@ -98,7 +99,7 @@ impl Drop for OpenSockets<'_> {
     }
 }
 
-async fn open(sockets: &[Arc<Udp>], to: SocketAddr, token: PunchToken) {
+async fn open(switch: &Switch, sockets: &[Arc<Udp>], to: SocketAddr, token: PunchToken) {
     for udp in sockets {
         // A fresh socket takes nothing before the runtime has seen it once.
         udp.writable().await.ok();
@@ -107,6 +108,9 @@ async fn open(sockets: &[Arc<Udp>], to: SocketAddr, token: PunchToken) {
     let bytes = Datagram::Punch { token }.bytes();
     for (at, hops) in OPENINGS {
         sleep_until(start + at).await;
+        if !may_try(switch, sockets.len()) {
+            return;
+        }
         sockets.iter().for_each(|udp| udp.try_send_short(hops, &bytes, to));
     }
     sleep_until(start + OPEN_FOR).await;
@@ -116,20 +120,28 @@ async fn try_ports(switch: &Switch, ip: IpAddr, ports: &[u16], token: PunchToken
     let mut pace = interval(TRY_EVERY);
     for some in ports.chunks(TRIES_AT_ONCE) {
         pace.tick().await;
-        if !switch.may_try(some.len()) {
-            tracing::warn!("too many ports tried lately; no more for now");
+        if !may_try(switch, some.len()) {
             return;
         }
         some.iter().for_each(|port| switch.send(SocketAddr::new(ip, *port), &Datagram::Punch { token }));
     }
 }
 
-/// Ports in the order in which to try them.
+fn may_try(switch: &Switch, count: usize) -> bool {
+    let is_allowed = switch.may_try(count);
+    if !is_allowed {
+        tracing::warn!("too many ports tried lately; no more for now");
+    }
+    is_allowed
+}
+
+/// Ports in the order in which to try them. What a peer calls near may be anything: no reserved one is among them.
 fn likely_ports(near: Option<(u16, i16)>, rng: &mut impl RngExt) -> Vec<u16> {
     let ahead = near.into_iter().flat_map(|(newest, step)| {
         (1..=NEAR).filter_map(move |count| u16::try_from(i32::from(newest) + count * i32::from(step)).ok())
     });
-    let mut any: Vec<u16> = (1024..=u16::MAX).collect();
+    let ahead = ahead.filter(|port| *port >= PORT_MIN);
+    let mut any: Vec<u16> = (PORT_MIN..=u16::MAX).collect();
     any.shuffle(rng);
     ahead.chain(any).take(TRIES).collect()
 }
@@ -150,5 +162,7 @@ mod tests {
         let far: BTreeSet<u16> = ports[NEAR as usize..].iter().copied().collect();
         assert_eq!(far.len(), TRIES - NEAR as usize, "no port twice");
         assert!(ports.iter().all(|port| *port >= 1024));
+        let hostile = likely_ports(Some((1030, -1)), &mut StdRng::seed_from_u64(1));
+        assert!(hostile.iter().all(|port| *port >= 1024));
     }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use tagio_wire::nat::Mapping;
 
+use super::plan::hides;
+
 /// Most tried addresses that are remembered: those of two rounds with predicted ports.
 const TRIED_MAX: usize = 64;
 
@@ -91,7 +93,6 @@ impl PathReport {
 
     /// Why there is no direct path.
     pub fn why_relayed(&self) -> Relayed {
-        let hides = |mapping| matches!(mapping, Mapping::Random | Mapping::Sequential { .. });
         let any = |outcome| self.tried.iter().any(|tried| tried.outcome == outcome);
         match (self.own, self.peer) {
             (Mapping::Blocked, _) => Relayed::OwnUdpBlocked,
