@@ -3,7 +3,6 @@
 //! Run: `cargo bench -p tagio-transport --bench priority`. A line a case: round trips of 16-byte messages of input's
 //! priority, answered with the picture's, while nothing else is sent and while bytes of the lowest priority are.
 
-#[path = "../tests/pair/mod.rs"]
 mod pair;
 
 use std::time::{Duration, Instant};
