@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod carrier;
 pub mod codec;
 pub mod control;
 pub mod geometry;

@@ -1,0 +1,23 @@
+//! What carries a TCP connection's bytes to a relay where plain TCP does not get through.
+//!
+//! A carrier is an ordered stream of bytes, and what travels in it is what would travel over TCP, preface first:
+//! TLS (no name is checked: the relay's key is, by Noise), WebSocket (RFC 6455; binary messages whose boundaries mean
+//! nothing), or HTTP/1.1, where each direction is fetched in pieces that are named by their offset. The last two may
+//! travel inside TLS, and all of them through an HTTP proxy's CONNECT.
+
+use std::time::Duration;
+
+/// Path of the WebSocket that carries a connection.
+pub const WEBSOCKET_PATH: &str = "/tagio";
+/// Its subprotocol, which tells it from the messages of other clients.
+pub const WEBSOCKET_PROTOCOL: &str = "tagio";
+
+/// A `POST` here opens a stream over HTTP; its name, 32 hexadecimal digits, is the answer's body. `PATH/NAME/OFFSET`
+/// is then the stream from OFFSET on: a `POST` adds bytes, a `GET` fetches some; `DELETE PATH/NAME` ends it.
+pub const HTTP_STREAM_PATH: &str = "/tagio/stream";
+/// Most bytes in one piece of a stream over HTTP: a leg's round trip at 20 Mb/s and 100 ms.
+pub const HTTP_PIECE_BYTES_MAX: usize = 256 * 1024;
+/// How long a `GET` waits for bytes at most: proxies give up after 30 s or 60 s.
+pub const HTTP_WAIT: Duration = Duration::from_secs(25);
+/// A stream over HTTP without any request for this long is over.
+pub const HTTP_IDLE: Duration = Duration::from_secs(60);
