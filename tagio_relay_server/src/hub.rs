@@ -152,6 +152,16 @@ impl Hub {
         }
     }
 
+    /// For the admin.
+    pub(crate) fn newest_clients(&self, max: usize) -> Vec<ClientView> {
+        self.state.presence().newest(max, Instant::now())
+    }
+
+    /// For the admin. Walks through all legs: about a millisecond for the most that there can be.
+    pub(crate) fn latest_legs(&self, max: usize) -> Vec<LegView> {
+        self.state.legs().latest(max, Instant::now())
+    }
+
     fn delivery(&self, route: Route) -> Option<Delivery> {
         match route {
             Route::Udp(peer) => Some(Delivery::Udp(peer)),
