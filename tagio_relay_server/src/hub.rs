@@ -13,7 +13,7 @@ use std::{
 use rand::rngs::StdRng;
 use tagio_relay_core::{
     Client, ConnId, Denial, Denials, Limits, Output, RelayState, Route, TcpLegId, Traffic, UdpPeer,
-    relay::Verdict,
+    legs::LegView, presence::ClientView, relay::Verdict,
 };
 use tagio_wire::{
     control::ClientMessage,

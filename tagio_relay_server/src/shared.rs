@@ -15,8 +15,8 @@ use tagio_wire::PublicKey;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AuthHash, config::Secret, http::streams::Streams, hub::Hub, identity::RelayKey, lock::lock,
-    store::Store, tls::Tls, udp::UdpSockets,
+    access::AuthHash, admin::Admin, config::Secret, http::streams::Streams, hub::Hub, identity::RelayKey,
+    lock::lock, store::Store, tls::Tls, udp::UdpSockets,
 };
 
 /// What can change while the server runs.
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Mutex<Admission>,
     pub(crate) stun: Mutex<StunServer>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
     pub(crate) tls: Tls,
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
 
 /// What a server starts with, besides its limits.
 pub(crate) struct Parts {
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
     pub(crate) tls: Tls,
@@ -59,12 +61,13 @@ impl Shared {
     pub(crate) fn new(parts: Parts, auth: Option<&Secret>, limits: Limits) -> Self {
         let denials = Arc::new(Denials::default());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let Parts { store, key, tls, data_dir, streams, sockets, public_addr } = parts;
+        let Parts { admin, store, key, tls, data_dir, streams, sockets, public_addr } = parts;
         Self {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
             admission: Mutex::new(Admission::new(limits.clone())),
             stun: Mutex::new(StunServer::new(limits.clone())),
             denials,
+            admin,
             store,
             key,
             tls,
@@ -103,6 +106,7 @@ impl Shared {
         lock(&self.hub).handle_timeout();
         lock(&self.admission).handle_timeout(Instant::now());
         lock(&self.stun).handle_timeout(Instant::now());
+        self.admin.handle_timeout(self);
     }
 }
 

@@ -44,6 +44,7 @@ pub fn config(dir: &Path) -> Config {
         binds: vec![ANY],
         public_ip: None,
         auth: None,
+        admin_token: None,
         certificate: CertificateSource::SelfSigned,
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
