@@ -4,6 +4,7 @@
 //! bodies, slow readers and silence alike.
 
 mod body;
+mod forwarded;
 mod pages;
 mod reply;
 mod router;
