@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    admin::Admin,
     config::{Config, DEFAULT_METRICS, MetricsBind},
     connection,
     http::streams::{self, Streams},
@@ -66,8 +65,7 @@ impl Reloader {
     /// From now on; who is in stays in. A certificate that cannot be used leaves the old one.
     pub fn reload(&self, config: &Config) {
         let Some(shared) = self.0.upgrade() else { return };
-        shared.reload(config.auth.as_ref(), config.limits.clone());
-        shared.admin.set_token(config.admin_token.as_ref());
+        shared.reload(config);
         if let Err(error) = shared.tls.reload(&config.certificate, &shared.data_dir) {
             error!("the old certificate stays: {error:#}");
         }
@@ -92,17 +90,8 @@ impl Server {
         sockets.extend(extras);
         let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
         let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
-        let parts = Parts {
-            admin: Admin::new(config.admin_token.as_ref()),
-            store,
-            key,
-            tls,
-            data_dir,
-            streams,
-            sockets,
-            public_addr,
-        };
-        let shared = Arc::new(Shared::new(parts, config.auth.as_ref(), config.limits.clone()));
+        let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
+        let shared = Arc::new(Shared::new(parts, config));
         Ok(Self { shared, listeners, metrics, streams: opened, addrs, store_thread })
     }
 

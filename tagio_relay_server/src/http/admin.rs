@@ -8,7 +8,7 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
-use tagio_relay_core::Denial;
+use tagio_relay_core::{Denial, SourceNet};
 
 use super::{
     body,
@@ -58,13 +58,13 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Reply {
 
 async fn sign_in(visit: &Visit, request: Request<Incoming>) -> Reply {
     let is_secure = is_secure(visit, &request);
+    let net = SourceNet::from(visit.client(request.headers()).ip());
     let form = match body::read(request.into_body(), FORM_BYTES_MAX).await {
         Ok(form) => form,
         Err(reply) => return *reply,
     };
     let token = form_urlencoded::parse(&form).find(|(name, _)| name == "token");
     let token = token.map(|(_, value)| value.into_owned()).unwrap_or_default();
-    let net = visit.visitor.pass.net();
     match visit.shared.admin.sign_in(&visit.shared, net, &token, is_secure) {
         Ok(cookie) => back_to_page(&cookie),
         Err(denial) => {

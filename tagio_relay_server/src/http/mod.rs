@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod forwarded;
 mod pages;
 mod reply;
 mod router;

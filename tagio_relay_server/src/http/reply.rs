@@ -8,7 +8,7 @@ use hyper::{
 };
 use tagio_relay_core::Denial;
 
-use crate::admin::Events;
+use crate::{admin::Events, shared::Shared};
 
 /// What a request is answered with.
 pub(crate) type Reply = Response<Body>;
@@ -67,8 +67,9 @@ pub(crate) fn bad_request(why: &'static str) -> Reply {
     page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))
 }
 
-/// A limit is reached.
-pub(crate) fn denied(denial: Denial) -> Reply {
+/// A limit is reached: counts it and says so.
+pub(crate) fn denied(shared: &Shared, denial: Denial) -> Reply {
+    shared.denials.count(denial);
     let status = match denial {
         Denial::Full | Denial::Draining => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::TOO_MANY_REQUESTS,

@@ -70,7 +70,10 @@ pub(super) fn accept(
         }
         reply.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
-    visit.set_upgrade(upgrade(visit.newcomer()));
+    match visit.upgraded(request.headers()) {
+        Ok(visitor) => visit.set_upgrade(upgrade(visitor)),
+        Err(denial) => return reply::denied(&visit.shared, denial),
+    }
     reply
 }
 
