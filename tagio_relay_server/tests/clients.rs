@@ -129,9 +129,9 @@ async fn pages_answer_people_and_machines() {
     let relay = Relay::start().await;
     let health = http(relay.addr, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(health.starts_with("HTTP/1.1 200") && health.ends_with("ok\n"), "{health}");
-    let page = http(relay.addr, "GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n").await;
+    let page = http(relay.addr, "GET / HTTP/1.1\r\nHost: relay.example\r\nConnection: close\r\n\r\n").await;
     assert!(page.contains(&format!("relay.example:{}#{}", relay.addr.port(), relay.key)), "{page}");
-    let evil = http(relay.addr, "GET / HTTP/1.1\r\nHost: <script>\r\n\r\n").await;
+    let evil = http(relay.addr, "GET / HTTP/1.1\r\nHost: <script>\r\nConnection: close\r\n\r\n").await;
     assert!(!evil.contains("<script>"), "{evil}");
     let none = http(relay.addr, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(none.starts_with("HTTP/1.1 404") && none.contains("content-length: 10"), "{none}");
