@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use tracing::debug;
+use tracing::{Instrument, debug, info_span};
 
 use crate::{
     carrier::{Carrier, Rewound, Socket},
@@ -44,8 +44,13 @@ pub(crate) struct Newcomer {
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    let served = try_serve(&shared, stream, peer).await;
-    conclude(&shared, peer, served);
+    let span = info_span!("connection", id = shared.next_log_id());
+    async move {
+        let served = try_serve(&shared, stream, peer).await;
+        conclude(&shared, peer, served);
+    }
+    .instrument(span)
+    .await;
 }
 
 /// Serves a connection to the metrics address.

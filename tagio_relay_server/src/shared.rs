@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -61,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) public_addr: Option<SocketAddr>,
     /// As many handshakes at once as there are cores but one, so that packets keep flowing.
     pub(crate) handshake_permits: Arc<Semaphore>,
+    log_ids: AtomicU64,
     policy: RwLock<Policy>,
 }
 
@@ -95,6 +96,7 @@ impl Shared {
             sockets,
             public_addr,
             handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
+            log_ids: AtomicU64::new(1),
             policy: RwLock::new(Policy::new(config)),
         }
     }
@@ -124,6 +126,11 @@ impl Shared {
         lock(&self.stun).set_limits(limits.clone());
         self.admin.set_token(config.admin_token.as_ref());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
+    }
+
+    /// Names a connection or a request in the log.
+    pub(crate) fn next_log_id(&self) -> u64 {
+        self.log_ids.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Lets a second pass.

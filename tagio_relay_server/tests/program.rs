@@ -17,6 +17,7 @@ use std::{
 use common::carriers::tls_config;
 use rcgen::generate_simple_self_signed;
 use rustls::{ClientConnection, pki_types::ServerName};
+use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 /// Less than a draining relay gives to legs in use, and time enough for a busy machine.
@@ -64,7 +65,7 @@ impl Running {
 
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.addr).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -265,4 +266,25 @@ fn a_certificate_that_cannot_be_used_is_status_one_and_half_of_one_is_wrong_usag
     fs::write(&cert, "no certificate").unwrap();
     let (status, text) = start();
     assert!(status == 1 && text.contains("cert.pem"), "{text}");
+}
+
+#[test]
+fn log_lines_name_connection_and_request_and_no_secret() {
+    let dir = tempdir().unwrap();
+    let flags = ["-b", "127.0.0.1:0", "--metrics-bind", "off", "--log-format", "json", "-v"];
+    let mut running = Running::start(program(dir.path()).args(flags));
+    let name = "0123456789abcdef0123456789abcdef";
+    let answer = running.get(&format!("/tagio/stream/{name}/0?secret=1"));
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).expect("a request's ID");
+    running.signal("-TERM");
+    let mut log = String::new();
+    running.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(!log.contains(name) && !log.contains("secret"), "{log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let answered = lines.iter().find(|line| line["message"] == "answered").expect("a line for the answer");
+    assert_eq!((answered["status"].as_u64(), answered["span"]["id"].to_string()), (Some(404), id.to_owned()));
+    let spans = answered["spans"].as_array().expect("spans");
+    let names: Vec<_> = spans.iter().map(|span| span["name"].as_str()).collect();
+    assert_eq!(names, [Some("connection"), Some("request")], "{answered}");
 }

@@ -17,7 +17,13 @@ mod websocket;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use hyper::{Method, Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Method, Request,
+    body::Incoming,
+    header::{HeaderName, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tagio_relay_core::Denial;
 use tokio::{
@@ -25,6 +31,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
+use tracing::{Instrument, debug, info_span};
 
 use crate::{
     carrier::{Rewound, Socket},
@@ -38,6 +45,9 @@ use visit::Visit;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Time for a whole request and its answer, and for the next request to come.
 const EXCHANGE: Duration = Duration::from_secs(10);
+
+/// Names an answer as the log does.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Serves requests that came to the front door, and what they turn the connection into.
 pub(crate) async fn serve_front(
@@ -66,11 +76,18 @@ async fn converse(
     socket: Rewound<Socket>,
 ) -> Result<Option<(Rewound<Socket>, Bytes)>, Denial> {
     let service = service_fn(|request| {
-        Box::pin(async move {
-            let reply = router::answer(visit, request).await;
+        let id = visit.shared.next_log_id();
+        let span = info_span!("request", id);
+        let answered = async move {
+            debug!(method = %request.method(), path = router::loggable(request.uri().path()), "request");
+            let mut reply = router::answer(visit, request).await;
+            debug!(status = reply.status().as_u16(), "answered");
+            // Whoever complains about an answer can say which it was.
+            reply.headers_mut().insert(REQUEST_ID, HeaderValue::from(id));
             visit.answered();
             Ok::<_, Infallible>(reply)
-        })
+        };
+        Box::pin(answered.instrument(span))
     });
     let mut builder = http1::Builder::new();
     let requests = builder.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(socket), service);

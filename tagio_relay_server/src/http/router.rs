@@ -27,6 +27,11 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Reply {
     }
 }
 
+/// What a log may say of a path: the name of a stream is a secret.
+pub(super) fn loggable(path: &str) -> &str {
+    if is_below(path, HTTP_STREAM_PATH) { HTTP_STREAM_PATH } else { path }
+}
+
 /// Whether `path` is `folder` or something in it.
 fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
