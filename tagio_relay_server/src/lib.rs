@@ -10,6 +10,7 @@
 //! measurement asks for it.
 
 mod access;
+mod admin;
 mod carrier;
 pub mod config;
 mod connection;

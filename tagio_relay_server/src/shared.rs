@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     access::AuthHash,
+    admin::Admin,
     config::{Config, TrustedProxies},
     http::streams::Streams,
     hub::Hub,
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Mutex<Admission>,
     pub(crate) stun: Mutex<StunServer>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
     pub(crate) tls: Tls,
@@ -84,6 +86,7 @@ impl Shared {
             admission: Mutex::new(Admission::new(limits.clone())),
             stun: Mutex::new(StunServer::new(limits.clone())),
             denials,
+            admin: Admin::new(config.admin_token.as_ref()),
             store,
             key,
             tls,
@@ -119,6 +122,7 @@ impl Shared {
         lock(&self.hub).set_limits(limits.clone());
         lock(&self.admission).set_limits(limits.clone());
         lock(&self.stun).set_limits(limits.clone());
+        self.admin.set_token(config.admin_token.as_ref());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }
 
@@ -127,6 +131,7 @@ impl Shared {
         lock(&self.hub).handle_timeout();
         lock(&self.admission).handle_timeout(Instant::now());
         lock(&self.stun).handle_timeout(Instant::now());
+        self.admin.handle_timeout(self);
     }
 }
 

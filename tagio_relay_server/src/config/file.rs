@@ -19,6 +19,7 @@ pub(super) struct FileSettings {
     pub(super) bind: Option<Vec<SocketAddr>>,
     pub(super) public_ip: Option<IpAddr>,
     pub(super) auth: Option<String>,
+    pub(super) admin_token: Option<String>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     #[serde(deserialize_with = "trusted_proxies")]

@@ -93,6 +93,8 @@ pub struct Config {
     pub public_ip: Option<IpAddr>,
     /// What clients must show.
     pub auth: Option<Secret>,
+    /// Opens the admin's page; without it there is none.
+    pub admin_token: Option<Secret>,
     /// What TLS shows.
     pub certificate: CertificateSource,
     /// For the key and the ID bindings.
@@ -133,6 +135,7 @@ impl Config {
             binds,
             public_ip: args.public_ip.or(file.public_ip),
             auth: auth.map(Secret::new),
+            admin_token: file.admin_token.filter(|token| !token.is_empty()).map(Secret::new),
             certificate: certificate(args, file.cert, file.key)?,
             data_dir: tagio_process::data_dir(chosen_dir.as_deref())
                 .context("cannot use the data directory; choose another with --data-dir")?,

@@ -26,22 +26,26 @@ pub(crate) struct Visit {
     pub(crate) visitor: Visitor,
     /// The relay's end.
     pub(crate) local: SocketAddr,
+    pub(crate) is_tls: bool,
     deadline: Mutex<Instant>,
     /// What the connection turns into after the answer that is made now.
     upgrade: Mutex<Option<Upgrade>>,
     has_answered: AtomicBool,
+    tells_events: AtomicBool,
 }
 
 impl Visit {
-    pub(super) fn new(shared: Arc<Shared>, visitor: Visitor, local: SocketAddr) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, visitor: Visitor, local: SocketAddr, is_tls: bool) -> Self {
         let deadline = Mutex::new(visitor.deadline);
         Self {
             shared,
             visitor,
             local,
+            is_tls,
             deadline,
             upgrade: Mutex::new(None),
             has_answered: AtomicBool::new(false),
+            tells_events: AtomicBool::new(false),
         }
     }
 
@@ -93,6 +97,16 @@ impl Visit {
 
     pub(super) fn has_answered(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// The answer that is made now has no end of its own, but ends after `span` at the latest.
+    pub(super) fn tell_events(&self, span: Duration) {
+        self.allow(span);
+        self.tells_events.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn tells_events(&self) -> bool {
+        self.tells_events.load(Ordering::Relaxed)
     }
 
     /// Returns when the deadline has passed.

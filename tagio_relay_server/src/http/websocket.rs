@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     Request, StatusCode,
     body::Incoming,
@@ -62,7 +62,7 @@ pub(super) fn accept(
     protocol: Option<&'static str>,
     upgrade: impl FnOnce(Visitor) -> Upgrade,
 ) -> Reply {
-    let Ok(mut reply) = create_response_with_body(request, Full::default) else {
+    let Ok(mut reply) = create_response_with_body(request, || Either::Left(Full::default())) else {
         return not_asked_for();
     };
     if let Some(protocol) = protocol {

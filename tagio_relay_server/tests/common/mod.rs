@@ -36,7 +36,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes, shorter than patience.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Any free port, IPv4 only.
 pub const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -46,6 +46,7 @@ pub fn config(dir: &Path) -> Config {
         binds: vec![ANY],
         public_ip: None,
         auth: None,
+        admin_token: None,
         certificate: CertificateSource::SelfSigned,
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
