@@ -32,7 +32,7 @@ use crate::{
     shared::Shared,
 };
 use reply::Reply;
-use visit::Visit;
+use visit::{Progress, Visit};
 
 /// Longest request line with headers: browsers send about 1 kB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -67,6 +67,7 @@ async fn converse(
 ) -> Result<Option<(Rewound<Socket>, Bytes)>, Denial> {
     let service = service_fn(|request| {
         Box::pin(async move {
+            visit.begin();
             let reply = router::answer(visit, request).await;
             visit.answered();
             Ok::<_, Infallible>(reply)
@@ -77,13 +78,19 @@ async fn converse(
     tokio::select! {
         done = requests.without_shutdown() => match done {
             Ok(parts) => Ok(Some((parts.io.into_inner(), parts.read_buf))),
-            // Events go on until nobody looks any more.
-            Err(_) if visit.tells_events() => Ok(None),
-            Err(error) if error.is_parse() || !visit.has_answered() => Err(Denial::Http),
-            // A client that does not wait for an answer any more.
-            Err(_) => Err(Denial::HttpAborted),
+            Err(error) if error.is_parse() => Err(Denial::Http),
+            Err(_) => match visit.progress() {
+                Progress::Opening => Err(Denial::Http),
+                // A client that does not wait for an answer any more.
+                Progress::Answering => Err(Denial::HttpAborted),
+                // One that has seen enough, of events for example.
+                Progress::Answered => Ok(None),
+            },
         },
-        () = visit.expired() => if visit.tells_events() { Ok(None) } else { Err(Denial::Http) },
+        () = visit.expired() => match visit.progress() {
+            Progress::Opening | Progress::Answering => Err(Denial::Http),
+            Progress::Answered => Ok(None),
+        },
     }
 }
 
