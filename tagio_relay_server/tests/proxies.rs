@@ -117,9 +117,9 @@ impl Nginx {
 async fn pages_and_carriers_come_through_nginx_with_the_clients_address() {
     let relay = relay().await;
     let Some(nginx) = Nginx::start(&relay).await else { return };
-    let health = http(nginx.addr, "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let health = http(nginx.addr, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(health.starts_with("HTTP/1.1 200") && health.contains("ok\n"), "{health}");
-    let page = http(nginx.addr, "GET / HTTP/1.1\r\nHost: relay.example\r\nConnection: close\r\n\r\n").await;
+    let page = http(nginx.addr, "GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n").await;
     assert!(page.contains(&relay.key.to_string()), "{page}");
 
     let socket = websocket(dial(nginx.addr).await).await.unwrap();

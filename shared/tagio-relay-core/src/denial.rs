@@ -115,6 +115,10 @@ denials! {
     HttpAborted = "http_aborted",
     /// A request to a stream over HTTP that there is not, or not any more.
     StreamUnknown = "stream_unknown",
+    /// A piece of a stream over HTTP at an offset where none is expected.
+    StreamGap = "stream_gap",
+    /// A WebSocket that broke its rules, or that sent text or too much at once.
+    WebSocket = "websocket",
     /// A TLS handshake that failed.
     Tls = "tls",
 }

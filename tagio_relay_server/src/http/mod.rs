@@ -39,7 +39,7 @@ use crate::{
     shared::Shared,
 };
 use reply::Reply;
-use visit::Visit;
+use visit::{Progress, Visit};
 
 /// Longest request line with headers: browsers send about 1 kB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -79,6 +79,7 @@ async fn converse(
         let id = visit.shared.next_log_id();
         let span = info_span!("request", id);
         let answered = async move {
+            visit.begin();
             debug!(method = %request.method(), path = router::loggable(request.uri().path()), "request");
             let mut reply = router::answer(visit, request).await;
             debug!(status = reply.status().as_u16(), "answered");
@@ -94,13 +95,19 @@ async fn converse(
     tokio::select! {
         done = requests.without_shutdown() => match done {
             Ok(parts) => Ok(Some((parts.io.into_inner(), parts.read_buf))),
-            // Events go on until nobody looks any more.
-            Err(_) if visit.tells_events() => Ok(None),
-            Err(error) if error.is_parse() || !visit.has_answered() => Err(Denial::Http),
-            // A client that does not wait for an answer any more.
-            Err(_) => Err(Denial::HttpAborted),
+            Err(error) if error.is_parse() => Err(Denial::Http),
+            Err(_) => match visit.progress() {
+                Progress::Opening => Err(Denial::Http),
+                // A client that does not wait for an answer any more.
+                Progress::Answering => Err(Denial::HttpAborted),
+                // One that has seen enough, of events for example.
+                Progress::Answered => Ok(None),
+            },
         },
-        () = visit.expired() => if visit.tells_events() { Ok(None) } else { Err(Denial::Http) },
+        () = visit.expired() => match visit.progress() {
+            Progress::Opening | Progress::Answering => Err(Denial::Http),
+            Progress::Answered => Ok(None),
+        },
     }
 }
 

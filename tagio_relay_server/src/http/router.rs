@@ -1,7 +1,5 @@
 //! What there is behind each path. A new page, route or WebSocket has its arm here.
 
-use std::time::Duration;
-
 use hyper::{Method, Request, body::Incoming};
 use tagio_wire::carrier::{HTTP_STREAM_PATH, WEBSOCKET_PATH};
 
@@ -9,7 +7,6 @@ use super::{admin, pages, reply, reply::Reply, streams, visit::Visit, websocket}
 
 /// Answers one request.
 pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Reply {
-    visit.allow(Duration::ZERO);
     if let Some(rest) = request.uri().path().strip_prefix(HTTP_STREAM_PATH) {
         let rest = rest.to_owned();
         return streams::answer(visit, request, &rest).await;

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    body::{Body, Incoming},
+};
 use tagio_relay_core::Denial;
 use tagio_wire::carrier::{HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
 use tokio::{
@@ -165,11 +168,18 @@ fn refuse(visit: &Visit, refused: &Refused) -> Reply {
             )
         }
         Refused::Denied(denial) => reply::denied(&visit.shared, *denial),
-        Refused::Trouble(Trouble::Gap(offset) | Trouble::Superseded(offset)) => {
-            reply::of(StatusCode::CONFLICT, TEXT, offset.to_string())
+        Refused::Trouble(Trouble::Gap(offset)) => {
+            visit.shared.denials.count(Denial::StreamGap);
+            conflict(*offset)
         }
+        Refused::Trouble(Trouble::Superseded(offset)) => conflict(*offset),
         Refused::Trouble(Trouble::Over) => reply::of(StatusCode::GONE, TEXT, "the stream is over\n"),
     }
+}
+
+/// What the client should name instead.
+fn conflict(offset: u64) -> Reply {
+    reply::of(StatusCode::CONFLICT, TEXT, offset.to_string())
 }
 
 /// What a path below the streams' means.
@@ -203,6 +213,9 @@ fn open(visit: &Visit, headers: &HeaderMap) -> Result<Reply, Refused> {
 
 async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64) -> Result<Reply, Refused> {
     let exchange = find(visit, name)?;
+    if request.body().size_hint().lower() > HTTP_PIECE_BYTES_MAX as u64 {
+        return Err(Refused::TooLong);
+    }
     visit.allow(HTTP_WAIT);
     let deadline = Instant::now() + HTTP_WAIT;
     let (number, mut end) = exchange.begin_post(offset)?;

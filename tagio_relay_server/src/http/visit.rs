@@ -2,10 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -27,31 +24,44 @@ pub(crate) struct Visit {
     /// The relay's end.
     pub(crate) local: SocketAddr,
     pub(crate) is_tls: bool,
-    deadline: Mutex<Instant>,
+    clock: Mutex<Clock>,
     /// What the connection turns into after the answer that is made now.
     upgrade: Mutex<Option<Upgrade>>,
-    has_answered: AtomicBool,
-    tells_events: AtomicBool,
+}
+
+/// How far the request of the moment is, and how long it may take.
+struct Clock {
+    deadline: Instant,
+    progress: Progress,
+}
+
+/// What the relay and the client owe each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The client its first request.
+    Opening,
+    /// The relay an answer.
+    Answering,
+    /// Nothing: the answer is made, of which some may still be on its way. Another request may come.
+    Answered,
 }
 
 impl Visit {
     pub(super) fn new(shared: Arc<Shared>, visitor: Visitor, local: SocketAddr, is_tls: bool) -> Self {
-        let deadline = Mutex::new(visitor.deadline);
-        Self {
-            shared,
-            visitor,
-            local,
-            is_tls,
-            deadline,
-            upgrade: Mutex::new(None),
-            has_answered: AtomicBool::new(false),
-            tells_events: AtomicBool::new(false),
-        }
+        let clock = Mutex::new(Clock { deadline: visitor.deadline, progress: Progress::Opening });
+        Self { shared, visitor, local, is_tls, clock, upgrade: Mutex::new(None) }
     }
 
-    /// Gives the request that is answered now `wait` beside what every request has.
+    /// A request has come.
+    pub(super) fn begin(&self) {
+        lock(&self.clock).progress = Progress::Answering;
+        self.allow(Duration::ZERO);
+    }
+
+    /// Gives the request that is answered now `wait` beside what every request has: for an answer that waits for
+    /// something, or that goes on for so long.
     pub(crate) fn allow(&self, wait: Duration) {
-        *lock(&self.deadline) = Instant::now() + wait + EXCHANGE;
+        lock(&self.clock).deadline = Instant::now() + wait + EXCHANGE;
     }
 
     /// Whose request it is: the peer's, or of a client behind a believed proxy.
@@ -91,28 +101,19 @@ impl Visit {
         lock(&self.upgrade).take()
     }
 
+    /// The answer is made.
     pub(super) fn answered(&self) {
-        self.has_answered.store(true, Ordering::Relaxed);
+        lock(&self.clock).progress = Progress::Answered;
     }
 
-    pub(super) fn has_answered(&self) -> bool {
-        self.has_answered.load(Ordering::Relaxed)
-    }
-
-    /// The answer that is made now has no end of its own, but ends after `span` at the latest.
-    pub(super) fn tell_events(&self, span: Duration) {
-        self.allow(span);
-        self.tells_events.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn tells_events(&self) -> bool {
-        self.tells_events.load(Ordering::Relaxed)
+    pub(super) fn progress(&self) -> Progress {
+        lock(&self.clock).progress
     }
 
     /// Returns when the deadline has passed.
     pub(super) async fn expired(&self) {
         loop {
-            let deadline = *lock(&self.deadline);
+            let deadline = lock(&self.clock).deadline;
             if deadline <= Instant::now() {
                 return;
             }

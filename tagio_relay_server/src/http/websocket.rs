@@ -48,7 +48,8 @@ pub(super) async fn serve(
     match upgrade {
         Upgrade::Carrier(visitor) => {
             let socket = open(socket, unread, WebSocketCarrier::config()).await;
-            let carrier = Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket)));
+            let carrier =
+                Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket, Arc::clone(&shared.denials))));
             connection::serve_carried(shared, carrier, visitor).await
         }
     }

@@ -130,9 +130,15 @@ impl Relay {
     }
 }
 
-/// Sends a request and reads everything that comes back.
+/// Sends a request, the last of its connection, and reads everything that comes back.
 pub async fn http(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).await.unwrap();
+    let says_itself = request.contains("\r\nConnection: ");
+    let request = if says_itself {
+        request.to_owned()
+    } else {
+        request.replacen("\r\n", "\r\nConnection: close\r\n", 1)
+    };
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
