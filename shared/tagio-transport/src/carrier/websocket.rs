@@ -3,7 +3,7 @@
 use std::{future::ready, io};
 
 use bytes::Bytes;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, StreamExt as _, stream};
 use tagio_wire::carrier::{WEBSOCKET_PATH, WEBSOCKET_PROTOCOL};
 use tokio::io::join;
 use tokio_tungstenite::{
@@ -18,6 +18,8 @@ use super::{BoxedStream, CarrierError, address::HostPort};
 
 /// Longest message that a relay may send; it sends what it has read at once, which is much less.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Longest message to a relay, which keeps one whole until it is complete.
+const SENT_BYTES_MAX: usize = 32 * 1024;
 /// Unsent bytes at most: writers wait. A few times what a leg writes at once.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
 /// What is read at once.
@@ -37,8 +39,16 @@ pub(super) async fn open(stream: BoxedStream, relay: &HostPort) -> Result<BoxedS
     let (socket, _) = client_async_with_config(request, stream, Some(config)).await?;
     let (sink, messages) = socket.split();
     let pieces = messages.filter_map(|message| ready(piece(message)));
-    let sink = sink.sink_map_err(broken).with(|piece: Bytes| ready(io::Result::Ok(Message::Binary(piece))));
+    let sink = sink.sink_map_err(broken).with_flat_map(|bytes| stream::iter(messages_of(bytes).map(Ok)));
     Ok(Box::new(join(StreamReader::new(pieces), SinkWriter::new(CopyToBytes::new(sink)))))
+}
+
+/// `bytes` in messages that the relay takes.
+fn messages_of(mut bytes: Bytes) -> impl Iterator<Item = Message> {
+    std::iter::from_fn(move || {
+        let piece = bytes.split_to(bytes.len().min(SENT_BYTES_MAX));
+        (!piece.is_empty()).then_some(Message::Binary(piece))
+    })
 }
 
 /// The bytes of a message; none where it carries none.
