@@ -98,7 +98,7 @@ impl RelayLeg {
         let (carrier, _tasks) = (Carrier::Udp, JoinSet::new());
         let mut leg = Self { grant, relay, addr, observed: None, carrier, received, switch, _tasks };
         let head_start = match by_udp {
-            Some(_) if !is_udp_blocked && !dialer.is_udp_blocked() => UDP_HEAD_START,
+            Some(_) if !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain() => UDP_HEAD_START,
             Some(_) | None => Duration::ZERO,
         };
         let started = Instant::now();

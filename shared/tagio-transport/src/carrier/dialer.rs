@@ -129,6 +129,9 @@ impl Dialer {
         // Bounded by the plan: some carriers for each of a few addresses.
         let mut running = FuturesUnordered::new();
         loop {
+            if running.is_empty() && addrs.is_some() {
+                plan.hurry(start.elapsed());
+            }
             while let Some(road) = plan.pop_due(start.elapsed()) {
                 running.push(travel(road, greet));
             }
@@ -140,7 +143,6 @@ impl Dialer {
                 found = &mut lookup, if addrs.is_none() => {
                     let found = found.unwrap_or_else(|error| {
                         errors.push(error);
-                        plan.hurry(start.elapsed());
                         Vec::new()
                     });
                     plan.add_addresses(&found, start.elapsed());

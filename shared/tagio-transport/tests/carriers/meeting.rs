@@ -149,12 +149,14 @@ pub(crate) async fn meet(relay: &str, reach: &ReachSettings) -> Met {
         let leg = endpoint.bind_leg(&route, grant).await.expect("the viewer's end");
         let connection = timeout(LIMIT, endpoint.connect(leg.addr())).await.expect("in time").expect("QUIC");
         let connected = start.elapsed();
+        let start = Instant::now();
         let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
         let bytes: Vec<u8> = (0..SENT_BYTES).map(|at| (at * at / 7) as u8).collect();
         send.write(&bytes).await.expect("room on the way");
         let mut sum = [0; 8];
         recv.read_exact(&mut sum).await.expect("the host's answer");
         assert_eq!(u64::from_be_bytes(sum), bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+        println!("{}: {SENT_BYTES} bytes in {:?}", leg.carrier(), start.elapsed());
         (leg.carrier(), connected)
     };
     let both = async { tokio::join!(host_side, viewer_side) };

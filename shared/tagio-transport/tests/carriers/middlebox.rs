@@ -56,6 +56,7 @@ impl Middlebox {
 }
 
 async fn serve(mut stream: TcpStream, relay: SocketAddr, passes: &[&str], seen: &Mutex<Vec<String>>) {
+    stream.set_nodelay(true).expect("a socket");
     let mut first = vec![0; 64];
     let Ok(len) = stream.read(&mut first).await else { return };
     first.truncate(len);
