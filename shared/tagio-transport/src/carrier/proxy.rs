@@ -93,7 +93,7 @@ impl Proxies {
             ProxySetting::Fixed(fixed) => {
                 let proxy = Proxy::fixed(fixed).map(Arc::new);
                 if proxy.is_none() {
-                    tracing::warn!(address = fixed.address, "the proxy's address is no HOST:PORT; not used");
+                    tracing::warn!("the proxy's address is no HOST:PORT; not used");
                 }
                 Self { tunnel: proxy.clone(), forward: proxy }
             }
