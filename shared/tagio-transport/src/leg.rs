@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{
-    carrier::{BoxedStream, Carrier, CarrierError, Patience, Won},
+    carrier::{BoxedStream, Carrier, CarrierError, Dialer, Patience, Won},
     error::LegError,
     relay::RelayRoute,
     socket::{Inbound, LegEvent, Switch},
@@ -97,10 +97,8 @@ impl RelayLeg {
         let (addr, received) = switch.add_leg(relay, grant.channel, heard_tx);
         let (carrier, _tasks) = (Carrier::Udp, JoinSet::new());
         let mut leg = Self { grant, relay, addr, observed: None, carrier, received, switch, _tasks };
-        let head_start = match by_udp {
-            Some(_) if !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain() => UDP_HEAD_START,
-            Some(_) | None => Duration::ZERO,
-        };
+        let is_udp_likely = !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
+        let head_start = if by_udp.is_some() && is_udp_likely { UDP_HEAD_START } else { Duration::ZERO };
         let started = Instant::now();
         let bound = async {
             match by_udp {
@@ -108,24 +106,8 @@ impl RelayLeg {
                 None => std::future::pending().await,
             }
         };
-        let carried = async {
-            sleep(head_start).await;
-            let turn = Mutex::new(());
-            dialer.race(Patience::Long, |stream| ask(stream, grant, &turn)).await
-        };
-        let raced = timeout(BIND_DEADLINE, async {
-            tokio::pin!(bound, carried);
-            tokio::select! {
-                bound = &mut bound => bound.map(Bound::Udp),
-                carried = &mut carried => match carried {
-                    Ok(won) => Ok(Bound::Carrier(won)),
-                    Err(errors) if by_udp.is_none() => Err(why(&errors, &dialer.name())),
-                    // Where no carrier gets through, UDP may still answer.
-                    Err(_) => bound.await.map(Bound::Udp),
-                },
-            }
-        });
-        match raced.await.unwrap_or_else(|_| Err(LegError::Unreachable { relay: dialer.name() }))? {
+        let raced = timeout(BIND_DEADLINE, race(bound, by_udp.is_some(), dialer, grant, head_start)).await;
+        match raced.unwrap_or_else(|_| Err(LegError::Unreachable { relay: dialer.name() }))? {
             Bound::Udp((observed, cookie)) => {
                 dialer.note_udp(false);
                 leg.observed = Some(observed);
@@ -136,16 +118,21 @@ impl RelayLeg {
             }
             Bound::Carrier(won) => {
                 dialer.note_udp(by_udp.is_some());
-                leg.carrier = won.carrier;
-                tracing::info!(carrier = %won.carrier, "relay leg by a carrier");
-                let (queue_tx, queue) = mpsc::channel(QUEUE_PACKETS);
-                leg.switch.carry_by_stream(addr, won.carrier, queue_tx);
-                let (read, write) = split(won.value);
-                leg._tasks.spawn(write_packets(write, queue));
-                leg._tasks.spawn(read_packets(read, Arc::clone(&leg.switch), addr, inbound));
+                leg.travel(won, inbound);
             }
         }
         Ok(leg)
+    }
+
+    /// From now on packets go by this carrier.
+    fn travel(&mut self, won: Won<BoxedStream>, inbound: mpsc::Sender<Inbound>) {
+        tracing::info!(carrier = %won.carrier, "relay leg by a carrier");
+        self.carrier = won.carrier;
+        let (queue_tx, queue) = mpsc::channel(QUEUE_PACKETS);
+        self.switch.carry_by_stream(self.addr, won.carrier, queue_tx);
+        let (read, write) = split(won.value);
+        self._tasks.spawn(write_packets(write, queue));
+        self._tasks.spawn(read_packets(read, Arc::clone(&self.switch), self.addr, inbound));
     }
 }
 
@@ -155,24 +142,52 @@ impl Drop for RelayLeg {
     }
 }
 
+/// The address that the relay saw, and the cookie that it took.
+type UdpEnd = (SocketAddr, [u8; 16]);
+
 enum Bound {
-    Udp((SocketAddr, [u8; 16])),
+    Udp(UdpEnd),
     Carrier(Won<BoxedStream>),
 }
 
-/// What a person is told of a leg that no carrier gets to.
-fn why(errors: &[CarrierError], relay: &str) -> LegError {
-    let is_unknown = errors.iter().any(|error| matches!(error, CarrierError::NotTheRelay));
-    if is_unknown { LegError::Unknown } else { LegError::Unreachable { relay: relay.to_owned() } }
+/// UDP, which may be none, against the carriers.
+async fn race(
+    by_udp: impl Future<Output = Result<UdpEnd, LegError>>,
+    has_udp: bool,
+    dialer: &Dialer,
+    grant: LegGrant,
+    head_start: Duration,
+) -> Result<Bound, LegError> {
+    let by_carrier = async {
+        sleep(head_start).await;
+        let turn = Mutex::new(());
+        dialer.race(Patience::Long, |stream| ask(stream, grant, &turn)).await
+    };
+    tokio::pin!(by_udp);
+    tokio::select! {
+        bound = &mut by_udp => bound.map(Bound::Udp),
+        carried = by_carrier => match carried {
+            Ok(won) => Ok(Bound::Carrier(won)),
+            // Where no carrier gets through, UDP may still answer.
+            Err(_) if has_udp => by_udp.await.map(Bound::Udp),
+            Err(errors) => Err(why(&errors, dialer)),
+        },
+    }
 }
 
-/// Sends `BIND` until the relay says `BOUND`. Returns the address it saw and the cookie that it took.
+/// What a person is told of a leg that no carrier gets to.
+fn why(errors: &[CarrierError], dialer: &Dialer) -> LegError {
+    let is_unknown = errors.iter().any(|error| matches!(error, CarrierError::NotTheRelay));
+    if is_unknown { LegError::Unknown } else { LegError::Unreachable { relay: dialer.name() } }
+}
+
+/// Sends `BIND` until the relay says `BOUND`.
 async fn bind_udp(
     switch: &Switch,
     relay: SocketAddr,
     grant: LegGrant,
     heard: &mut mpsc::Receiver<LegEvent>,
-) -> Result<(SocketAddr, [u8; 16]), LegError> {
+) -> Result<UdpEnd, LegError> {
     let mut cookie = [0; 16];
     loop {
         switch.send(relay, &Datagram::Bind { grant, cookie });

@@ -166,13 +166,25 @@ impl NatLab {
         self.home(site).change_address().unwrap_or_else(|error| panic!("{error:#}"));
     }
 
-    /// From now on the router of this home forwards nothing; what runs on it still gets out.
+    /// From now on the router of this home, which was not rebooted, forwards nothing; what runs on it gets out.
     ///
     /// # Panics
     /// When the rule is not taken; for the site of the relay.
     pub fn forward_nothing(&self, site: Site) {
-        let rule = "nft 'add table inet shut; add chain inet shut shut { type filter hook forward priority -10; policy drop; }'";
-        self.home(site).router.script(rule).unwrap_or_else(|error| panic!("{error:#}"));
+        // Connections of the router's own are in the zone in which it looks for their answers.
+        let table = "nft -f - <<'END'
+table inet shut {
+chain forward {
+type filter hook forward priority -10
+policy drop
+}
+chain output {
+type filter hook output priority raw
+ct zone set 1
+}
+}
+END";
+        self.home(site).router.script(table).unwrap_or_else(|error| panic!("{error:#}"));
     }
 
     /// The router of this home, and its address for those inside: the place for a proxy.

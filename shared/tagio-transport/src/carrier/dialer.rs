@@ -104,8 +104,26 @@ impl Dialer {
             return Err(errors);
         };
         tracing::debug!(?road, failed = ?errors, "a carrier is open");
-        self.memory.lock().expect(LOCK).worked = Some((Shape::of(&road), Instant::now()));
+        self.remember(Shape::of(&road));
         Ok(Won { value, carrier: road.carrier(), addr })
+    }
+
+    /// Keeps the time of the first of several that worked alike, so that the others have their chance again some day.
+    fn remember(&self, shape: Shape) {
+        let mut memory = self.memory.lock().expect(LOCK);
+        let is_known = |(known, at): (Shape, Instant)| known == shape && at.elapsed() < REMEMBERED_FOR;
+        if !memory.worked.is_some_and(is_known) {
+            memory.worked = Some((shape, Instant::now()));
+        }
+    }
+
+    /// What to begin with. A leg begins with what the control connection found, however long ago that was.
+    fn worked(&self, patience: Patience) -> Option<Shape> {
+        let (shape, at) = self.memory.lock().expect(LOCK).worked?;
+        match patience {
+            Patience::Short => (at.elapsed() < REMEMBERED_FOR).then_some(shape),
+            Patience::Long => Some(shape),
+        }
     }
 
     async fn run<T, F, R>(
@@ -119,8 +137,7 @@ impl Dialer {
         R: Future<Output = Result<T, CarrierError>>,
     {
         let start = Instant::now();
-        let worked = self.memory.lock().expect(LOCK).worked;
-        let worked = worked.filter(|(_, at)| at.elapsed() < REMEMBERED_FOR).map(|(shape, _)| shape);
+        let worked = self.worked(patience);
         let mut plan = Plan::new(self.relay.clone(), self.settings.carriers, worked, patience);
         plan.add_proxies(&Proxies::before(&self.relay, &self.settings.proxy));
         let lookup = self.relay.resolve();
@@ -159,11 +176,8 @@ impl Dialer {
                     }
                     Err(error) => {
                         tracing::debug!(?road, %error, "no carrier");
-                        if matches!(error, CarrierError::Connect(_) | CarrierError::ProxyConnect { .. }) {
-                            plan.is_dead_end(&road);
-                        }
+                        plan.failed(&road, &error, start.elapsed());
                         errors.push(error);
-                        plan.hurry(start.elapsed());
                     }
                 },
                 () = sleep_until(next.unwrap_or(start)), if next.is_some() => {}

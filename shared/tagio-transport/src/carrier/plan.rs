@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::{
-    CarrierChoice, CarrierKind,
+    CarrierChoice, CarrierError, CarrierKind,
     address::HostPort,
     proxy::{Proxies, Proxy},
     road::{Road, Via},
@@ -151,25 +151,38 @@ impl Plan {
         self.waiting.pop_if(|(due, _)| *due <= passed).map(|(_, road)| road)
     }
 
-    /// One failed: the next may start now, and the others keep their distance from it.
+    /// One failed: the next may start now, and none is left of those that would fail likewise.
+    pub(super) fn failed(&mut self, road: &Road, error: &CarrierError, passed: Duration) {
+        match error {
+            CarrierError::Connect(_)
+            | CarrierError::ProxyConnect { .. }
+            | CarrierError::ProxyLogin { .. } => {
+                self.waiting.retain(|(_, other)| !other.via.leads_like(&road.via));
+            }
+            CarrierError::ProxyRefused { .. } => {
+                self.waiting.retain(|(_, other)| !matches!(other.via, Via::Tunnel(_)));
+            }
+            // This carrier's own trouble.
+            CarrierError::Name(_)
+            | CarrierError::Tls(_)
+            | CarrierError::WebSocket(_)
+            | CarrierError::Http(_)
+            | CarrierError::Status(_)
+            | CarrierError::Ended
+            | CarrierError::NotTheRelay
+            | CarrierError::Broken(_)
+            | CarrierError::TimedOut => {}
+        }
+        self.hurry(passed);
+    }
+
+    /// The next may start now, and the others keep their distance from it.
     pub(super) fn hurry(&mut self, passed: Duration) {
         let Some(next) = self.next_due() else { return };
         let early = next.saturating_sub(passed);
         for (due, _) in &mut self.waiting {
             *due -= early;
         }
-    }
-
-    /// Nobody listens where this one leads: no other carrier will find anybody either.
-    pub(super) fn is_dead_end(&mut self, road: &Road) {
-        self.waiting.retain(|(_, other)| match (&other.via, &road.via) {
-            (Via::Direct(addr), Via::Direct(dead)) => addr != dead,
-            (Via::Tunnel(proxy) | Via::Forward(proxy), Via::Tunnel(dead) | Via::Forward(dead)) => {
-                proxy.name() != dead.name()
-            }
-            (Via::Direct(_), Via::Tunnel(_) | Via::Forward(_))
-            | (Via::Tunnel(_) | Via::Forward(_), Via::Direct(_)) => true,
-        });
     }
 }
 
@@ -200,6 +213,7 @@ const fn tunnel_delay(kind: CarrierKind) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::carrier::{FixedProxy, ProxySetting};
 
     const LONG: Duration = Duration::from_secs(60);
 
@@ -213,6 +227,10 @@ mod tests {
 
     fn plan(choice: CarrierChoice, remembered: Option<Shape>) -> Plan {
         Plan::new(relay(8443), choice, remembered, Patience::Short)
+    }
+
+    fn refused() -> CarrierError {
+        CarrierError::Connect(std::io::ErrorKind::ConnectionRefused.into())
     }
 
     fn kinds(plan: &mut Plan) -> Vec<CarrierKind> {
@@ -247,12 +265,28 @@ mod tests {
         plan.add_addresses(&[addr(1, 8443), addr(2, 8443)], Duration::ZERO);
         let first = plan.pop_due(Duration::ZERO).unwrap();
         assert!(plan.pop_due(Duration::ZERO).is_none());
-        plan.is_dead_end(&first);
-        plan.hurry(Duration::from_millis(3));
+        plan.failed(&first, &refused(), Duration::from_millis(3));
         let second = plan.pop_due(Duration::from_millis(3)).unwrap();
         assert!(matches!(second.via, Via::Direct(at) if at == addr(2, 8443)));
-        plan.is_dead_end(&second);
+        plan.failed(&second, &refused(), Duration::from_millis(4));
         assert_eq!(plan.next_due(), None);
+    }
+
+    #[test]
+    fn a_proxy_that_refuses_tunnels_may_still_forward() {
+        let fixed =
+            FixedProxy { address: "proxy:3128".to_owned(), user: String::new(), password: String::new() };
+        let proxies = Proxies::before(&relay(8443), &ProxySetting::Fixed(fixed));
+        let mut plan = plan(CarrierChoice::Automatic, None);
+        plan.add_proxies(&proxies);
+        let tunnel = plan.pop_due(LONG).unwrap();
+        let proxy = "proxy:3128".to_owned();
+        plan.failed(&tunnel, &CarrierError::ProxyRefused { proxy: proxy.clone(), status: 403 }, LONG);
+        let forward = plan.pop_due(LONG).unwrap();
+        assert!(matches!(forward.via, Via::Forward(_)) && plan.pop_due(LONG).is_none());
+        plan.add_proxies(&proxies);
+        plan.failed(&tunnel, &CarrierError::ProxyLogin { proxy, was_given: false }, LONG);
+        assert!(plan.pop_due(LONG).is_none());
     }
 
     #[test]

@@ -20,6 +20,20 @@ pub(super) enum Via {
     Forward(Arc<Proxy>),
 }
 
+impl Via {
+    /// Whether both first go to the same address or proxy.
+    pub(super) fn leads_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Direct(addr), Self::Direct(other)) => addr == other,
+            (Self::Tunnel(proxy) | Self::Forward(proxy), Self::Tunnel(other) | Self::Forward(other)) => {
+                proxy.name() == other.name()
+            }
+            (Self::Direct(_), Self::Tunnel(_) | Self::Forward(_))
+            | (Self::Tunnel(_) | Self::Forward(_), Self::Direct(_)) => false,
+        }
+    }
+}
+
 /// One way to a relay.
 #[derive(Clone, Debug)]
 pub(super) struct Road {
