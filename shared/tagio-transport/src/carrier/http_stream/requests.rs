@@ -21,11 +21,13 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(HTTP_WAIT.as_secs() + 10);
 /// Longest answer that is read as a whole: a stream's name or an offset.
 const SHORT_ANSWER_BYTES_MAX: usize = 1024;
 
+/// What sends requests, and the task that moves its bytes.
+type Connection = (SendRequest<Full<Bytes>>, JoinSet<()>);
+
 /// Asks the relay, or the proxy before it.
 pub(super) struct Requests {
     road: Road,
-    /// With the task that moves its bytes.
-    connection: Option<(SendRequest<Full<Bytes>>, JoinSet<()>)>,
+    connection: Option<Connection>,
 }
 
 impl Requests {
@@ -51,11 +53,26 @@ impl Requests {
         body: Bytes,
     ) -> Result<Response<Incoming>, CarrierError> {
         // Taken out, so that a request that is given up half-way takes its connection with it.
-        let (mut sender, task) = match self.connection.take() {
-            Some(open) if !open.0.is_closed() => open,
-            Some(_) | None => self.connect().await?,
-        };
-        let request = self.request(method, path, body)?;
+        if let Some(open) = self.connection.take().filter(|(sender, _)| !sender.is_closed()) {
+            match self.ask_over(open, &method, path, &body).await {
+                // The other side has closed it meanwhile, as is its right. To ask twice does no harm: bytes have offsets.
+                Err(CarrierError::Http(error)) => tracing::trace!(%error, "HTTP connection was over"),
+                answered => return answered,
+            }
+        }
+        let fresh = self.connect().await?;
+        self.ask_over(fresh, &method, path, &body).await
+    }
+
+    /// Keeps the connection where there was an answer.
+    async fn ask_over(
+        &mut self,
+        (mut sender, task): Connection,
+        method: &Method,
+        path: &str,
+        body: &Bytes,
+    ) -> Result<Response<Incoming>, CarrierError> {
+        let request = self.request(method, path, body.clone())?;
         let answer = timeout(ANSWER_DEADLINE, async {
             sender.ready().await?;
             sender.send_request(request).await
@@ -92,7 +109,7 @@ impl Requests {
         }
     }
 
-    async fn connect(&self) -> Result<(SendRequest<Full<Bytes>>, JoinSet<()>), CarrierError> {
+    async fn connect(&self) -> Result<Connection, CarrierError> {
         let stream = timeout(ANSWER_DEADLINE, self.road.connect());
         let stream = stream.await.map_err(|_| CarrierError::TimedOut)??;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -105,7 +122,12 @@ impl Requests {
         Ok((sender, task))
     }
 
-    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, CarrierError> {
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, CarrierError> {
         let relay = &self.road.relay;
         let mut request = Request::builder()
             .method(method)
