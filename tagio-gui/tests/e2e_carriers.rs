@@ -50,7 +50,7 @@ fn start_proxy(lab: &Lab, nets: &NatLab, connect_port: u16) -> (Program, String)
 }
 
 /// Tries one exit; the complaint, if there is one.
-fn check(lab: &Lab, canvas: &mut Canvas, (exit, carrier): (Exit, &str)) -> Result<(), String> {
+fn check(lab: &Lab, canvas: &mut Canvas, exit: Exit) -> Result<(), String> {
     let Some(nets) = NatLab::new(Kind::UdpBlocked, Kind::PortCone).map(NatLab::with_distances) else {
         return Ok(());
     };
@@ -60,7 +60,7 @@ fn check(lab: &Lab, canvas: &mut Canvas, (exit, carrier): (Exit, &str)) -> Resul
         // No tunnel leads to the relay.
         Exit::Forward => Some(start_proxy(lab, &nets, 444)),
     };
-    let mut variables = vec![("RUST_LOG", "tagio_transport=debug,tagio_gui=debug")];
+    let mut variables = vec![("RUST_LOG", "tagio_transport=info")];
     if let Some((_, url)) = &proxy {
         variables.extend([("HTTPS_PROXY", url.as_str()), ("HTTP_PROXY", url)]);
     }
@@ -76,22 +76,33 @@ fn check(lab: &Lab, canvas: &mut Canvas, (exit, carrier): (Exit, &str)) -> Resul
     let is_shown = |line: &str| line.starts_with("first-frame ");
     let Some(first_frame) = viewer.time_of(is_shown, PICTURE_WITHIN) else { return complain("no picture") };
     let log = viewer.lines_of(Stream::Err).join("\n");
-    println!("{log}");
-    if !log.contains(&format!("carrier={carrier}")) {
-        return complain(&format!("not by {carrier}"));
+    if !log.lines().any(|line| line.contains("relay leg by a carrier") && is_expected(exit, line)) {
+        return complain(&format!("by another carrier:\n{log}"));
     }
-    canvas.repaint(nets.seed);
-    lab.viewer_display.screen().wait_for_picture(canvas.picture(), LIMIT);
-    println!("{exit:?}: by {carrier}, picture {first_frame:?} after the program's start");
+    println!("{exit:?}: picture {first_frame:?} after the program's start");
+    // Requests that a proxy forwards carry too little for a whole screen of noise.
+    if !matches!(exit, Exit::Forward) {
+        canvas.repaint(nets.seed);
+        lab.viewer_display.screen().wait_for_picture(canvas.picture(), LIMIT);
+    }
     Ok(())
+}
+
+/// Whether this line names a carrier that this exit lets out; in a tunnel TCP and TLS are nearly as fast.
+fn is_expected(exit: Exit, line: &str) -> bool {
+    match exit {
+        Exit::Port443 => line.ends_with("carrier=TCP"),
+        Exit::Tunnel => line.ends_with("TCP through a proxy") || line.ends_with("TLS through a proxy"),
+        Exit::Forward => line.ends_with("HTTP through a proxy"),
+    }
 }
 
 #[test]
 fn a_picture_comes_through_whatever_lets_something_out() {
     let Some(lab) = Lab::new() else { return };
-    let mut exits = vec![(Exit::Port443, "TCP")];
+    let mut exits = vec![Exit::Port443];
     if Path::new(TINYPROXY).exists() {
-        exits.extend([(Exit::Tunnel, ""), (Exit::Forward, "HTTP through a proxy")]);
+        exits.extend([Exit::Tunnel, Exit::Forward]);
     } else {
         skipped("tinyproxy is not installed");
     }
