@@ -12,8 +12,8 @@ use tagio_gui::{
     config::ThemeChoice,
     engine::{
         status::{
-            Figures, Outcome, PathKind, PathReport, Recording, Relayed, Spread, Tried, ViewerCommand,
-            ViewerPhase, ViewerStatus,
+            Carrier, CarrierKind, Figures, Outcome, PathKind, PathReport, Recording, Relayed, Spread, Tried,
+            ViewerCommand, ViewerPhase, ViewerStatus,
         },
         viewer::initial_status,
     },
@@ -234,6 +234,7 @@ fn a_relayed_session_says_why_and_what_would_change_it() {
     let tried = |port, outcome| Tried { addr: addr(port), outcome };
     let mut search = PathReport {
         own: Mapping::Random,
+        carrier: Some(Carrier::Stream { kind: CarrierKind::WebSocketTls, proxied: true }),
         peer: Some(Mapping::Sequential { step: 1 }),
         rounds: 4,
         guessed: false,
@@ -243,6 +244,7 @@ fn a_relayed_session_says_why_and_what_would_change_it() {
     let mut harness = session(ViewerStatus { path: Some(PathKind::Relay), search: search.clone(), ..live() });
     click(&mut harness, "via relay  ·  4 ms");
     let (why, what) = words::relayed(Relayed::BothHide);
+    harness.get_by_label("WebSocket over TLS through a proxy, as UDP and TCP get none");
     for label in [why, what, words::mapping(Mapping::Random), &addr(5000).to_string(), "and 2 more"] {
         harness.get_by_label(label);
     }

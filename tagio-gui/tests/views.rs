@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use eframe::egui::{Key, Role, Ui};
 use egui_kittest::{Harness, kittest::Queryable as _};
 use tagio_gui::{
-    config::{KnownHost, QualityChoice, Settings, Target, ThemeChoice, VideoChoice},
+    config::{KnownHost, QualityChoice, ReachChoice, Settings, Target, ThemeChoice, VideoChoice},
     engine::status::{
         AskingViewer, ConnectedViewer, HostCommand, HostStatus, PathKind, RelayState, ViewerId,
     },
@@ -230,7 +230,8 @@ fn type_into(harness: &mut Harness<'_, SettingsScreen>, label: &str, text: &str)
 }
 
 fn role_of_field(label: &str) -> Role {
-    let is_password = [words::PASSWORD_NEW, words::PASSWORD_AGAIN, words::RELAY_AUTH].contains(&label);
+    let is_password = [words::PASSWORD_NEW, words::PASSWORD_AGAIN, words::RELAY_AUTH, words::PROXY_PASSWORD]
+        .contains(&label);
     if is_password { Role::PasswordInput } else { Role::TextInput }
 }
 
@@ -280,4 +281,25 @@ fn how_sessions_start_is_chosen_and_saved() {
         (saved.quality, saved.fps_max, saved.video),
         (QualityChoice::Smooth, Some(30), VideoChoice::Jpeg)
     );
+}
+
+#[test]
+fn how_the_relay_is_reached_is_chosen_and_a_proxy_is_an_http_proxy() {
+    let mut harness = settings(Settings::default());
+    assert!(harness.query_by_label(words::PROXY_USER).is_none(), "asked only for a proxy that is named");
+    click(&mut harness, words::REACH_WEBSOCKET);
+    type_into(&mut harness, words::PROXY, "socks5://proxy:1080");
+    harness.get_by_label(words::PROXY_SHAPE);
+    click(&mut harness, words::SAVE);
+    assert!(harness.state().commands.is_empty());
+
+    let mut harness = settings(Settings { reach: ReachChoice::Tls, ..Settings::default() });
+    click(&mut harness, words::REACH_HTTP);
+    type_into(&mut harness, words::PROXY, "proxy.example:3128");
+    type_into(&mut harness, words::PROXY_USER, "ann");
+    type_into(&mut harness, words::PROXY_PASSWORD, "open sesame");
+    click(&mut harness, words::SAVE);
+    let [SettingsCommand::Save(saved)] = &harness.state().commands[..] else { panic!("not saved") };
+    assert_eq!((saved.reach, saved.proxy.as_str()), (ReachChoice::Http, "proxy.example:3128"));
+    assert_eq!((saved.proxy_user.as_str(), saved.proxy_password.as_str()), ("ann", "open sesame"));
 }

@@ -11,25 +11,23 @@ use noq::{
     ClientConfig, EndpointConfig, ServerConfig, TransportConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
-use rustls::{
-    DigitallySignedStruct, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
-};
+use rustls::{crypto::CryptoProvider, pki_types::PrivateKeyDer};
 use tagio_wire::{
     leg::LegGrant,
     limits::{CANDIDATES_MAX, SESSION_ALPN},
+    nat::Mapping,
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    any_certificate::AnyCertificate,
     connection::Connection,
     error::{ConnectError, LegError},
     leg::RelayLeg,
     nat_watch::NatWatch,
     paths,
     port_mapping::{MappedAddr, PortMapping},
+    relay::RelayRoute,
     socket::{Inbound, Socket, Switch, TCP_INBOUND_PACKETS, Udp, mapped, unmapped},
     stun::{self, NatReport},
 };
@@ -153,9 +151,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// The relay does not answer, or does not know the grant.
-    pub async fn bind_leg(&self, relay: SocketAddr, grant: LegGrant) -> Result<RelayLeg, LegError> {
-        self.learn_nat(relay);
-        RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant).await
+    pub async fn bind_leg(&self, relay: &RelayRoute, grant: LegGrant) -> Result<RelayLeg, LegError> {
+        if let Some(addr) = relay.addr() {
+            self.learn_nat(addr);
+        }
+        let is_udp_blocked = self.nat().mapping == Mapping::Blocked;
+        RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant, is_udp_blocked).await
     }
 
     /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
@@ -278,7 +279,7 @@ fn client_config(transport: &Arc<TransportConfig>) -> io::Result<ClientConfig> {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(broken_tls)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider)))
         .with_no_client_auth();
     tls.alpn_protocols = vec![SESSION_ALPN.to_vec()];
     tls.enable_sni = false;
@@ -286,44 +287,4 @@ fn client_config(transport: &Arc<TransportConfig>) -> io::Result<ClientConfig> {
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::clone(transport));
     Ok(config)
-}
-
-/// Takes every certificate; see [`server_config`] for why that is safe here. Signatures are still checked,
-/// so the peer owns the key of the certificate that the exporter is bound to.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("QUIC has no TLS 1.2".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

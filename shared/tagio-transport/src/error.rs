@@ -55,11 +55,11 @@ pub enum StreamError {
 /// A relay leg could not be bound.
 #[derive(Debug, Error)]
 pub enum LegError {
-    /// Neither UDP nor TCP to the relay worked in time.
-    #[error("the relay at {relay} answers neither over UDP nor over TCP")]
+    /// Neither UDP nor any carrier to the relay worked in time.
+    #[error("the relay {relay} answers neither over UDP nor in any other way")]
     Unreachable {
-        /// The relay.
-        relay: SocketAddr,
+        /// The relay, as `HOST:PORT`.
+        relay: String,
     },
     /// The relay does not know the grant, as after its restart.
     #[error("the relay no longer knows this call")]

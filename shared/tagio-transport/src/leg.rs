@@ -1,7 +1,7 @@
-//! Binds this side's end of a relay leg: UDP first, TCP when UDP stays silent, whichever answers first.
+//! Binds this side's end of a relay leg: UDP first, a carrier when UDP stays silent, whichever answers first.
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,44 +14,50 @@ use tagio_wire::{
     leg::{Datagram, LegGrant, PACKET_BYTES_MAX, TCP_LEG_OK},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    sync::mpsc,
+    io::{AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf, split},
+    sync::{Mutex, mpsc},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
+    carrier::{BoxedStream, Carrier, CarrierError, Dialer, Patience, Won},
     error::LegError,
+    relay::RelayRoute,
     socket::{Inbound, LegEvent, Switch},
 };
 
 /// How often an unanswered `BIND` is sent again.
 const BIND_RETRY: Duration = Duration::from_millis(100);
-/// How long UDP is alone in the race. Longer than a round trip round the world would make TCP useless;
-/// shorter would open a TCP connection for every call.
+/// How long UDP is alone in the race, unless it was silent lately. Longer than a round trip round the world would make
+/// carriers useless; shorter would open a connection for every call.
 const UDP_HEAD_START: Duration = Duration::from_millis(250);
 /// When neither has answered by then, the leg is not to be had.
 const BIND_DEADLINE: Duration = Duration::from_secs(6);
 /// How often a bound UDP end is bound anew, in case a NAT on the way gave it another address.
 const REBIND: Duration = Duration::from_secs(10);
-/// Packets that wait for the TCP connection: about 90 kB, a tenth of a second at 8 Mb/s. More would only
+/// How long the relay may take to answer one carrier before another one may ask: it gives the end to whoever asked last,
+/// so two must not ask at once.
+const ASK_DEADLINE: Duration = Duration::from_millis(1500);
+/// When a UDP end is bound again after a race that a carrier took part in: its question may come to the relay late and
+/// take the end away.
+const REBIND_AFTER_RACE: Duration = Duration::from_millis(500);
+/// Packets that wait for the carrier: about 90 kB, a tenth of a second at 8 Mb/s. More would only
 /// make an old picture arrive late.
-const TCP_QUEUE_PACKETS: usize = 64;
+const QUEUE_PACKETS: usize = 64;
 
 /// This side's end of a channel of a relay. Ends with its owner.
 #[derive(Debug)]
 pub struct RelayLeg {
     grant: LegGrant,
+    /// By which the switch knows the relay.
     relay: SocketAddr,
     addr: SocketAddr,
     observed: Option<SocketAddr>,
+    carrier: Carrier,
     received: Arc<AtomicU64>,
     switch: Arc<Switch>,
-    /// Keeps the end bound, or moves its packets by TCP.
+    /// Keeps the end bound, or moves its packets by a carrier.
     _tasks: JoinSet<()>,
 }
 
@@ -61,9 +67,14 @@ impl RelayLeg {
         self.addr
     }
 
-    /// Where the relay sees this end's UDP packets come from; `None` where they go by TCP.
+    /// Where the relay sees this end's UDP packets come from; `None` where they go by a carrier.
     pub fn observed(&self) -> Option<SocketAddr> {
         self.observed
+    }
+
+    /// What carries this end's packets.
+    pub fn carrier(&self) -> Carrier {
+        self.carrier
     }
 
     /// Packets received so far, to tell a leg in use from a forgotten one.
@@ -74,42 +85,54 @@ impl RelayLeg {
     pub(crate) async fn bind(
         switch: Arc<Switch>,
         inbound: mpsc::Sender<Inbound>,
-        relay: SocketAddr,
+        route: &RelayRoute,
         grant: LegGrant,
+        is_udp_blocked: bool,
     ) -> Result<Self, LegError> {
+        let dialer = &route.dialer;
+        let by_udp = route.addr().filter(|_| dialer.allows_udp());
+        // Nothing comes from port 0: it stands for a relay that UDP does not reach.
+        let relay = by_udp.unwrap_or_else(|| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0));
         let (heard_tx, mut heard) = mpsc::channel(8);
         let (addr, received) = switch.add_leg(relay, grant.channel, heard_tx);
-        let mut leg = Self { grant, relay, addr, observed: None, received, switch, _tasks: JoinSet::new() };
-        let by_udp = bind_udp(&leg.switch, relay, grant, &mut heard);
-        let by_tcp = async {
-            sleep(UDP_HEAD_START).await;
-            open_tcp(relay, grant).await
-        };
-        let raced = timeout(BIND_DEADLINE, async {
-            tokio::pin!(by_udp, by_tcp);
-            tokio::select! {
-                bound = &mut by_udp => Won::Udp(bound),
-                Ok(stream) = &mut by_tcp => Won::Tcp(stream),
-                // Where TCP fails at once, UDP may still answer.
-                else => Won::Udp(Err(LegError::Unreachable { relay })),
+        let (carrier, _tasks) = (Carrier::Udp, JoinSet::new());
+        let mut leg = Self { grant, relay, addr, observed: None, carrier, received, switch, _tasks };
+        let is_udp_likely = !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
+        let head_start = if by_udp.is_some() && is_udp_likely { UDP_HEAD_START } else { Duration::ZERO };
+        let started = Instant::now();
+        let bound = async {
+            match by_udp {
+                Some(relay) => bind_udp(&leg.switch, relay, grant, &mut heard).await,
+                None => std::future::pending().await,
             }
-        });
-        match raced.await.unwrap_or(Won::Udp(Err(LegError::Unreachable { relay }))) {
-            Won::Udp(bound) => {
-                let (observed, cookie) = bound?;
+        };
+        let raced = timeout(BIND_DEADLINE, race(bound, by_udp.is_some(), dialer, grant, head_start)).await;
+        match raced.unwrap_or_else(|_| Err(LegError::Unreachable { relay: dialer.name() }))? {
+            Bound::Udp((observed, cookie)) => {
+                dialer.note_udp(false);
                 leg.observed = Some(observed);
                 let switch = Arc::clone(&leg.switch);
-                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard));
+                let was_raced = started.elapsed() > head_start;
+                let first = if was_raced { REBIND_AFTER_RACE } else { REBIND };
+                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard, first));
             }
-            Won::Tcp(stream) => {
-                let (queue_tx, queue) = mpsc::channel(TCP_QUEUE_PACKETS);
-                leg.switch.carry_by_tcp(addr, queue_tx);
-                let (read, write) = stream.into_split();
-                leg._tasks.spawn(write_tcp(write, queue));
-                leg._tasks.spawn(read_tcp(read, Arc::clone(&leg.switch), addr, inbound));
+            Bound::Carrier(won) => {
+                dialer.note_udp(by_udp.is_some());
+                leg.travel(won, inbound);
             }
         }
         Ok(leg)
+    }
+
+    /// From now on packets go by this carrier.
+    fn travel(&mut self, won: Won<BoxedStream>, inbound: mpsc::Sender<Inbound>) {
+        tracing::info!(carrier = %won.carrier, "relay leg by a carrier");
+        self.carrier = won.carrier;
+        let (queue_tx, queue) = mpsc::channel(QUEUE_PACKETS);
+        self.switch.carry_by_stream(self.addr, won.carrier, queue_tx);
+        let (read, write) = split(won.value);
+        self._tasks.spawn(write_packets(write, queue));
+        self._tasks.spawn(read_packets(read, Arc::clone(&self.switch), self.addr, inbound));
     }
 }
 
@@ -119,18 +142,52 @@ impl Drop for RelayLeg {
     }
 }
 
-enum Won {
-    Udp(Result<(SocketAddr, [u8; 16]), LegError>),
-    Tcp(TcpStream),
+/// The address that the relay saw, and the cookie that it took.
+type UdpEnd = (SocketAddr, [u8; 16]);
+
+enum Bound {
+    Udp(UdpEnd),
+    Carrier(Won<BoxedStream>),
 }
 
-/// Sends `BIND` until the relay says `BOUND`. Returns the address it saw and the cookie that it took.
+/// UDP, which may be none, against the carriers.
+async fn race(
+    by_udp: impl Future<Output = Result<UdpEnd, LegError>>,
+    has_udp: bool,
+    dialer: &Dialer,
+    grant: LegGrant,
+    head_start: Duration,
+) -> Result<Bound, LegError> {
+    let by_carrier = async {
+        sleep(head_start).await;
+        let turn = Mutex::new(());
+        dialer.race(Patience::Long, |stream| ask(stream, grant, &turn)).await
+    };
+    tokio::pin!(by_udp);
+    tokio::select! {
+        bound = &mut by_udp => bound.map(Bound::Udp),
+        carried = by_carrier => match carried {
+            Ok(won) => Ok(Bound::Carrier(won)),
+            // Where no carrier gets through, UDP may still answer.
+            Err(_) if has_udp => by_udp.await.map(Bound::Udp),
+            Err(errors) => Err(why(&errors, dialer)),
+        },
+    }
+}
+
+/// What a person is told of a leg that no carrier gets to.
+fn why(errors: &[CarrierError], dialer: &Dialer) -> LegError {
+    let is_unknown = errors.iter().any(|error| matches!(error, CarrierError::NotTheRelay));
+    if is_unknown { LegError::Unknown } else { LegError::Unreachable { relay: dialer.name() } }
+}
+
+/// Sends `BIND` until the relay says `BOUND`.
 async fn bind_udp(
     switch: &Switch,
     relay: SocketAddr,
     grant: LegGrant,
     heard: &mut mpsc::Receiver<LegEvent>,
-) -> Result<(SocketAddr, [u8; 16]), LegError> {
+) -> Result<UdpEnd, LegError> {
     let mut cookie = [0; 16];
     loop {
         switch.send(relay, &Datagram::Bind { grant, cookie });
@@ -150,8 +207,9 @@ async fn keep_bound(
     grant: LegGrant,
     mut cookie: [u8; 16],
     mut heard: mpsc::Receiver<LegEvent>,
+    first: Duration,
 ) {
-    let mut next = Instant::now() + REBIND;
+    let mut next = Instant::now() + first;
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {
@@ -170,21 +228,31 @@ async fn keep_bound(
     }
 }
 
-async fn open_tcp(relay: SocketAddr, grant: LegGrant) -> Result<TcpStream, LegError> {
-    let mut stream = TcpStream::connect(relay).await?;
-    stream.set_nodelay(true)?;
+/// Asks for the end over an open carrier, when no other carrier does.
+async fn ask(
+    mut stream: BoxedStream,
+    grant: LegGrant,
+    turn: &Mutex<()>,
+) -> Result<BoxedStream, CarrierError> {
     let mut opening = Vec::with_capacity(Preface::LEN + 20);
     opening.extend_from_slice(&Preface::TcpLeg.bytes());
     opening.extend_from_slice(&grant.channel.0.to_be_bytes());
     opening.extend_from_slice(&grant.token.0);
-    stream.write_all(&opening).await?;
-    match stream.read_u8().await? {
-        TCP_LEG_OK => Ok(stream),
-        _ => Err(LegError::Unknown),
+    let _turn = turn.lock().await;
+    let asked = timeout(ASK_DEADLINE, async {
+        stream.write_all(&opening).await?;
+        stream.flush().await?;
+        stream.read_u8().await
+    });
+    match asked.await {
+        Ok(Ok(TCP_LEG_OK)) => Ok(stream),
+        // It closes where it does not know the grant.
+        Ok(_) => Err(CarrierError::NotTheRelay),
+        Err(_) => Err(CarrierError::TimedOut),
     }
 }
 
-async fn write_tcp(mut write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) {
+async fn write_packets(mut write: WriteHalf<BoxedStream>, mut queue: mpsc::Receiver<Vec<u8>>) {
     let mut batch = Vec::new();
     while let Some(packet) = queue.recv().await {
         batch.clear();
@@ -192,8 +260,12 @@ async fn write_tcp(mut write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>
         while let Ok(packet) = queue.try_recv() {
             push_frame(&mut batch, &packet);
         }
-        if let Err(error) = write.write_all(&batch).await {
-            tracing::debug!(%error, "TCP leg closed");
+        let written = async {
+            write.write_all(&batch).await?;
+            write.flush().await
+        };
+        if let Err(error) = written.await {
+            tracing::debug!(%error, "relay leg closed");
             return;
         }
     }
@@ -205,8 +277,8 @@ fn push_frame(batch: &mut Vec<u8>, packet: &[u8]) {
     batch.extend_from_slice(packet);
 }
 
-async fn read_tcp(
-    read: OwnedReadHalf,
+async fn read_packets(
+    read: ReadHalf<BoxedStream>,
     switch: Arc<Switch>,
     addr: SocketAddr,
     inbound: mpsc::Sender<Inbound>,

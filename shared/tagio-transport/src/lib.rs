@@ -9,6 +9,8 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod any_certificate;
+mod carrier;
 mod connection;
 mod endpoint;
 mod error;
@@ -20,6 +22,7 @@ pub mod relay;
 mod socket;
 mod stun;
 
+pub use carrier::{Carrier, CarrierChoice, CarrierKind, FixedProxy, ProxySetting, ReachSettings};
 pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};

@@ -91,6 +91,6 @@ impl Base {
         };
         let from_settings = || Some(self.settings.relay_auth.clone()).filter(|auth| !auth.is_empty());
         let auth = self.common.relay_auth.clone().or_else(from_settings);
-        Registration::new(relay, auth, self.data_dir.clone())
+        Registration::new(relay, auth, self.settings.reach(), self.data_dir.clone())
     }
 }

@@ -10,7 +10,8 @@ pub use device_key::{DEVICE_KEY_BYTES, DeviceKey};
 pub use known_peers::{KnownHost, KnownPeers, KnownViewer};
 pub use known_relays::{pin_relay_key, pinned_relay_key};
 pub use settings::{
-    FPS_MAX, QualityChoice, SCALE_PERCENT, Settings, ThemeChoice, VideoChoice, default_own_name,
+    FPS_MAX, QualityChoice, ReachChoice, SCALE_PERCENT, Settings, ThemeChoice, VideoChoice, default_own_name,
+    is_proxy,
 };
 pub use target::{HostPort, RelayAddress, Target, TargetError};
 

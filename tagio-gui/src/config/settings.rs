@@ -8,6 +8,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tagio_process::write_private;
+use tagio_transport::{CarrierChoice, FixedProxy, ProxySetting, ReachSettings};
 use tagio_wire::{
     limits::PEER_NAME_BYTES_MAX,
     session::{Quality, VideoWish, ViewWish},
@@ -74,6 +75,32 @@ impl VideoChoice {
     }
 }
 
+/// How to reach the relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReachChoice {
+    /// By whatever answers first.
+    #[default]
+    Automatic,
+    /// By TLS only.
+    Tls,
+    /// By WebSocket only.
+    WebSocket,
+    /// By HTTP requests only.
+    Http,
+}
+
+impl ReachChoice {
+    fn carriers(self) -> CarrierChoice {
+        match self {
+            Self::Automatic => CarrierChoice::Automatic,
+            Self::Tls => CarrierChoice::Tls,
+            Self::WebSocket => CarrierChoice::WebSocket,
+            Self::Http => CarrierChoice::Http,
+        }
+    }
+}
+
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -94,6 +121,14 @@ pub struct Settings {
     pub relay: String,
     /// What the relay wants to be shown; empty when it wants nothing.
     pub relay_auth: String,
+    /// How to reach the relay.
+    pub reach: ReachChoice,
+    /// The HTTP proxy before the relay, `HOST:PORT`; empty for what environment and system say.
+    pub proxy: String,
+    /// The proxy's name for the user; empty when it asks for none.
+    pub proxy_user: String,
+    /// The password that goes with it.
+    pub proxy_password: String,
     /// What this computer calls itself.
     pub name: String,
     /// The unattended password as the engine stores it: never the password itself.
@@ -119,6 +154,10 @@ impl Default for Settings {
         Self {
             relay: DEFAULT_RELAY.to_owned(),
             relay_auth: String::new(),
+            reach: ReachChoice::Automatic,
+            proxy: String::new(),
+            proxy_user: String::new(),
+            proxy_password: String::new(),
             name: default_own_name(),
             password: None,
             ask: true,
@@ -157,6 +196,10 @@ impl Settings {
         let values = serde_json::json!({
             "relay": self.relay,
             "relay_auth": self.relay_auth,
+            "reach": self.reach,
+            "proxy": self.proxy,
+            "proxy_user": self.proxy_user,
+            "proxy_password": self.proxy_password,
             "name": self.name,
             "password": self.password.as_deref().map(|blob| BASE64.encode(blob)),
             "ask": self.ask,
@@ -169,6 +212,19 @@ impl Settings {
         });
         let text = serde_json::to_vec_pretty(&values).context("cannot encode the settings")?;
         write_private(&path, &text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// By what a relay may be reached.
+    pub fn reach(&self) -> ReachSettings {
+        let proxy = match self.proxy.as_str() {
+            "" => ProxySetting::System,
+            address => ProxySetting::Fixed(FixedProxy {
+                address: address.to_owned(),
+                user: self.proxy_user.clone(),
+                password: self.proxy_password.clone(),
+            }),
+        };
+        ReachSettings { carriers: self.reach.carriers(), proxy }
     }
 
     /// The scale as a factor.
@@ -193,6 +249,10 @@ impl Settings {
             text.parse::<RelayAddress>().is_ok().then_some(text)
         });
         values.take("relay_auth", &mut settings.relay_auth, Some);
+        values.take("reach", &mut settings.reach, Some);
+        values.take("proxy", &mut settings.proxy, |text: String| is_proxy(&text).then_some(text));
+        values.take("proxy_user", &mut settings.proxy_user, Some);
+        values.take("proxy_password", &mut settings.proxy_password, Some);
         values.take("name", &mut settings.name, |name: String| is_name(&name).then_some(name));
         values.take("password", &mut settings.password, |text: Option<String>| match text {
             Some(text) => BASE64.decode(text.as_bytes()).ok().map(Some),
@@ -211,6 +271,11 @@ impl Settings {
         });
         (settings, values.into_warnings())
     }
+}
+
+/// Whether this is the address of a proxy, or none at all.
+pub fn is_proxy(text: &str) -> bool {
+    text.is_empty() || FixedProxy::is_address(text)
 }
 
 /// Whether a computer may call itself so.
@@ -271,6 +336,10 @@ mod tests {
         let saved = Settings {
             relay: "relay.example:443".to_owned(),
             relay_auth: "hush".to_owned(),
+            reach: ReachChoice::WebSocket,
+            proxy: "http://proxy.example:3128".to_owned(),
+            proxy_user: "zoë".to_owned(),
+            proxy_password: "open sesame".to_owned(),
             name: "Zoë's PC".to_owned(),
             password: Some(vec![0, 1, 255]),
             ask: false,
@@ -289,11 +358,11 @@ mod tests {
     fn a_bad_key_warns_and_keeps_its_default() {
         let dir = tempfile::tempdir().unwrap();
         let text = r#"{"relay": "nonsense", "scale_percent": 9, "ask": "yes", "theme": "dark", "sound": 1,
-            "quality": "best", "fps_max": 61, "video": "Jpeg"}"#;
+            "quality": "best", "fps_max": 61, "video": "Jpeg", "reach": "pigeon", "proxy": "socks5://proxy:1080"}"#;
         fs::write(dir.path().join(FILE_NAME), text).unwrap();
         let (settings, warnings) = Settings::load(dir.path());
         assert_eq!(settings, Settings { theme: ThemeChoice::Dark, ..Settings::default() });
-        assert_eq!(warnings.len(), 7, "{warnings:?}");
+        assert_eq!(warnings.len(), 9, "{warnings:?}");
     }
 
     #[test]

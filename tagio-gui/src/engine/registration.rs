@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tagio_session::IdentityKey;
-use tagio_transport::relay::RelayConfig;
+use tagio_transport::{ReachSettings, relay::RelayConfig};
 use tagio_wire::PublicKey;
 
 use crate::config::{RelayAddress, pin_relay_key, pinned_relay_key};
@@ -14,6 +14,7 @@ pub struct Registration {
     /// Where, and its key if that is known.
     pub relay: RelayAddress,
     auth: Option<String>,
+    reach: ReachSettings,
     /// Where pins are kept.
     data_dir: PathBuf,
 }
@@ -23,22 +24,28 @@ impl Registration {
     ///
     /// # Errors
     /// The pins cannot be read.
-    pub fn new(mut relay: RelayAddress, auth: Option<String>, data_dir: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(
+        mut relay: RelayAddress,
+        auth: Option<String>,
+        reach: ReachSettings,
+        data_dir: PathBuf,
+    ) -> anyhow::Result<Self> {
         if relay.key.is_none() {
             relay.key = pinned_relay_key(&data_dir, &relay.at)?;
         }
-        Ok(Self { relay, auth, data_dir })
+        Ok(Self { relay, auth, reach, data_dir })
     }
 
     /// As the transport wants it.
     pub fn config(&self, identity: &IdentityKey, presence: bool) -> RelayConfig {
-        let Self { relay, auth, .. } = self;
+        let Self { relay, auth, reach, .. } = self;
         RelayConfig {
             addr: relay.at.to_string(),
             key: relay.key,
             identity: *identity.to_bytes(),
             auth: auth.clone(),
             presence,
+            reach: reach.clone(),
         }
     }
 

@@ -10,7 +10,9 @@ use tagio_wire::{
     session::{Monitor, Permission},
 };
 
-use crate::engine::status::{ConnectStep, ConnectedViewer, Outcome, PathKind, RelayState, Relayed};
+use crate::engine::status::{
+    Carrier, CarrierKind, ConnectStep, ConnectedViewer, Outcome, PathKind, RelayState, Relayed,
+};
 
 pub const APP: &str = "TagIO";
 pub const COPIED: &str = "Copied";
@@ -83,6 +85,17 @@ pub const RELAY_WHAT: &str =
 pub const RELAY_ADDRESS: &str = "Address, with #KEY to accept that key only";
 pub const RELAY_SHAPE: &str = "Type a name and a port, like relay.example.org:443.";
 pub const RELAY_AUTH: &str = "Access secret, if the relay asks for one";
+pub const REACH: &str = "How to reach the relay";
+pub const REACH_AUTOMATIC: &str = "Automatic";
+pub const REACH_TLS: &str = "Only TLS";
+pub const REACH_WEBSOCKET: &str = "Only WebSocket";
+pub const REACH_HTTP: &str = "Only HTTP";
+pub const PROXY: &str = "HTTP proxy";
+pub const PROXY_HINT: &str = "As the system says";
+pub const PROXY_SHAPE: &str =
+    "Type a name and a port, like proxy.example.org:3128. Only HTTP proxies can be used.";
+pub const PROXY_USER: &str = "Name at the proxy, if it asks for one";
+pub const PROXY_PASSWORD: &str = "Password at the proxy";
 pub const SHOW: &str = "Show";
 pub const HIDE: &str = "Hide";
 pub const USE_DEFAULT: &str = "Use the default";
@@ -244,6 +257,7 @@ pub fn path(path: PathKind) -> &'static str {
 
 // How the computers are connected
 pub const CONNECTION: &str = "How you are connected";
+pub const TO_THE_RELAY: &str = "To the relay";
 pub const OWN_NETWORK: &str = "Your network";
 pub const PEER_NETWORK: &str = "Their network";
 
@@ -252,6 +266,18 @@ pub const fn connected(path: PathKind) -> &'static str {
     match path {
         PathKind::Direct => "Directly, computer to computer",
         PathKind::Relay => "Through the relay, encrypted all the way",
+    }
+}
+
+/// What carries packets to the relay, and what that says of the network.
+pub fn carrier(carrier: Option<Carrier>) -> String {
+    match carrier {
+        None => NO_FIGURE.to_owned(),
+        Some(Carrier::Udp) => "UDP".to_owned(),
+        Some(Carrier::Stream { kind: CarrierKind::Tcp, proxied: false }) => {
+            "TCP, as UDP gets no answer".to_owned()
+        }
+        Some(other) => format!("{other}, as UDP and TCP get none"),
     }
 }
 

@@ -47,8 +47,14 @@ impl<'a> Meeting<'a> {
 
     /// Starts a viewer of the host.
     pub fn viewer(&self, args: &[&str]) -> Program {
+        self.viewer_with(args, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub fn viewer_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Program {
         let mut command = self.lab.viewer_command(&self.host.id(), args);
         command.args(["--password", PASSWORD, "--relay", &self.relay.flag()]);
+        command.envs(variables.iter().copied());
         Program::start("viewer", &mut self.nets.viewer().inside(&command))
     }
 

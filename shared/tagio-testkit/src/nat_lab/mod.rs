@@ -20,6 +20,7 @@ mod wan;
 
 use std::{
     env,
+    net::Ipv4Addr,
     sync::atomic::{AtomicU8, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -163,6 +164,36 @@ impl NatLab {
     /// When that fails; for the site of the relay.
     pub fn change_address(&self, site: Site) {
         self.home(site).change_address().unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// From now on the router of this home, which was not rebooted, forwards nothing; what runs on it gets out.
+    ///
+    /// # Panics
+    /// When the rule is not taken; for the site of the relay.
+    pub fn forward_nothing(&self, site: Site) {
+        // Connections of the router's own are in the zone in which it looks for their answers.
+        let table = "nft -f - <<'END'
+table inet shut {
+chain forward {
+type filter hook forward priority -10
+policy drop
+}
+chain output {
+type filter hook output priority raw
+ct zone set 1
+}
+}
+END";
+        self.home(site).router.script(table).unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    /// The router of this home, and its address for those inside: the place for a proxy.
+    ///
+    /// # Panics
+    /// For the site of the relay.
+    pub fn router(&self, site: Site) -> (&Namespace, Ipv4Addr) {
+        let home = self.home(site);
+        (&home.router, inside(site, home.kind))
     }
 
     fn home(&self, site: Site) -> &HomeNet {

@@ -285,6 +285,9 @@ impl Keeper {
         self.opening.remove(&addr);
         let kind = if is_leg(addr) { PathKind::Relay } else { PathKind::Direct };
         tracing::debug!(?id, ?kind, "path stands");
+        if let Some(carrier) = self.switch().carrier(addr) {
+            self.report.send_modify(|report| report.carrier = Some(carrier));
+        }
         if kind == PathKind::Direct {
             self.note(addr, Outcome::Open);
             self.punching.abort_all();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tagio_wire::nat::Mapping;
 
 use super::plan::hides;
+use crate::carrier::Carrier;
 
 /// Most tried addresses that are remembered: those of two rounds with predicted ports.
 const TRIED_MAX: usize = 64;
@@ -16,6 +17,8 @@ pub struct PathReport {
     pub own: Mapping,
     /// What the peer's does, once it has said so.
     pub peer: Option<Mapping>,
+    /// What carries this side's newest relay leg; `None` before there is one.
+    pub carrier: Option<Carrier>,
     /// Rounds so far.
     pub rounds: u32,
     /// Whether ports were guessed.

@@ -1,8 +1,9 @@
 //! The client's side of the control connection: registers, stays registered, calls and is called.
 
 mod noise;
+mod route;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use snow::TransportState;
 use tagio_wire::{
@@ -13,17 +14,17 @@ use tagio_wire::{
     limits::PROTOCOL_VERSION,
 };
 use tokio::{
-    io::{AsyncWriteExt, BufReader},
-    net::{TcpStream, lookup_host, tcp::OwnedReadHalf},
+    io::{AsyncWriteExt, BufReader, ReadHalf, split},
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
-pub use noise::RelayError;
+use crate::carrier::{BoxedStream, Dialer, Patience, ReachSettings};
 
-/// How long one address of a relay may take to answer.
-const TCP_CONNECT_DEADLINE: Duration = Duration::from_secs(4);
+pub use noise::RelayError;
+pub use route::RelayRoute;
+
 /// First pause after a lost connection; a relay that restarts is back within a second or two.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause: patient enough for a relay that is down for a day, quick enough for a person.
@@ -50,6 +51,8 @@ pub struct RelayConfig {
     pub auth: Option<String>,
     /// Whether this program can be called.
     pub presence: bool,
+    /// By what it may be reached.
+    pub reach: ReachSettings,
 }
 
 /// What happens on the control connection.
@@ -61,8 +64,8 @@ pub enum RelayEvent {
         welcome: Welcome,
         /// The relay's proven key, to be pinned.
         relay_key: PublicKey,
-        /// Where the relay is; legs go there too.
-        relay: SocketAddr,
+        /// How the relay was reached; legs go there too.
+        relay: RelayRoute,
     },
     /// Not registered; the next attempt follows by itself.
     Offline {
@@ -80,7 +83,7 @@ pub enum RelayEvent {
         /// This side's end of the leg.
         leg: LegGrant,
         /// Where to bind it.
-        relay: SocketAddr,
+        relay: RelayRoute,
     },
     /// A call reached its target.
     Ringing {
@@ -91,7 +94,7 @@ pub enum RelayEvent {
         /// This side's end of the leg.
         leg: LegGrant,
         /// Where to bind it.
-        relay: SocketAddr,
+        relay: RelayRoute,
     },
     /// A call came to nothing.
     CallFailed {
@@ -162,10 +165,11 @@ async fn stay_registered(
     mut wishes: mpsc::Receiver<ClientMessage>,
     events: mpsc::Sender<RelayEvent>,
 ) {
+    let dialer = Dialer::new(&config.addr, config.reach.clone());
     let mut failures = 0;
     loop {
         let mut came_in = false;
-        let outcome = register(&mut config, &mut wishes, &events, &mut came_in).await;
+        let outcome = register(&dialer, &mut config, &mut wishes, &events, &mut came_in).await;
         if came_in {
             failures = 0;
         }
@@ -201,22 +205,25 @@ fn pause_after(failures: u32, random: u32) -> Duration {
 /// One connection, from the first packet to its end. `Ok(None)`: the owner is gone; `Ok(Some(pause))`: the
 /// relay asked to come back then.
 async fn register(
+    dialer: &Arc<Dialer>,
     config: &mut RelayConfig,
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
     came_in: &mut bool,
 ) -> Result<Option<Duration>, RelayError> {
-    let addr = config.addr.clone();
-    let stream = dial(&addr).await?;
-    stream.set_nodelay(true)?;
-    let relay = stream.peer_addr()?;
     let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
-    let opened = noise::open(stream, &addr, &config.identity, config.key, &hello).await?;
+    let greet = |stream| noise::greet(stream, &config.identity, config.key, &hello);
+    let won = dialer.race(Patience::Short, greet).await;
+    let won = won.map_err(|errors| RelayError::from_carriers(&config.addr, errors))?;
+    let opened = won.value.finish(&config.addr, &hello).await?;
     // Trust on first use: from now on it has to be this one.
     config.key = Some(opened.relay_key);
     *came_in = true;
+    tracing::info!(carrier = %won.carrier, "registered");
+    let relay = RelayRoute { dialer: Arc::clone(dialer), addr: won.addr, carrier: won.carrier };
     let keepalive = Duration::from_secs(u64::from(opened.welcome.keepalive_secs.max(1)));
-    let online = RelayEvent::Online { welcome: opened.welcome, relay_key: opened.relay_key, relay };
+    let online =
+        RelayEvent::Online { welcome: opened.welcome, relay_key: opened.relay_key, relay: relay.clone() };
     if events.send(online).await.is_err() {
         return Ok(None);
     }
@@ -224,14 +231,14 @@ async fn register(
 }
 
 async fn serve(
-    stream: TcpStream,
+    stream: BoxedStream,
     mut noise: TransportState,
     keepalive: Duration,
-    relay: SocketAddr,
+    relay: RelayRoute,
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
 ) -> Result<Option<Duration>, RelayError> {
-    let (read, mut write) = stream.into_split();
+    let (read, mut write) = split(stream);
     let (frames_tx, mut frames) = mpsc::channel(QUEUE);
     let mut reader = JoinSet::new();
     reader.spawn(read_frames(read, frames_tx));
@@ -247,7 +254,7 @@ async fn serve(
                 heard = Instant::now();
                 let len = noise.read_message(&frame, &mut buf).map_err(|_| RelayError::Protocol)?;
                 let message = decode(&buf[..len]).map_err(|_| RelayError::Protocol)?;
-                match event_of(message, relay)? {
+                match event_of(message, &relay)? {
                     Heard::Event(event) => {
                         if events.send(event).await.is_err() {
                             return Ok(None);
@@ -276,6 +283,7 @@ async fn serve(
         let mut frame = Vec::with_capacity(2 + len);
         noise::push_frame(&mut frame, &buf[..len]);
         write.write_all(&frame).await?;
+        write.flush().await?;
     }
 }
 
@@ -285,7 +293,8 @@ enum Heard {
     Nothing,
 }
 
-fn event_of(message: RelayMessage, relay: SocketAddr) -> Result<Heard, RelayError> {
+fn event_of(message: RelayMessage, relay: &RelayRoute) -> Result<Heard, RelayError> {
+    let relay = relay.clone();
     Ok(Heard::Event(match message {
         RelayMessage::Ringing { call, target_key, leg } => {
             RelayEvent::Ringing { call, target_key, leg, relay }
@@ -304,7 +313,7 @@ fn event_of(message: RelayMessage, relay: SocketAddr) -> Result<Heard, RelayErro
 }
 
 /// Frames are read by a task of their own, because a half-read frame must not be dropped by `select!`.
-async fn read_frames(read: OwnedReadHalf, frames: mpsc::Sender<std::io::Result<Vec<u8>>>) {
+async fn read_frames(read: ReadHalf<BoxedStream>, frames: mpsc::Sender<std::io::Result<Vec<u8>>>) {
     let mut read = BufReader::new(read);
     loop {
         let frame = noise::read_frame(&mut read).await;
@@ -313,20 +322,6 @@ async fn read_frames(read: OwnedReadHalf, frames: mpsc::Sender<std::io::Result<V
             return;
         }
     }
-}
-
-/// Connects to the first address of `host_port` that answers.
-async fn dial(host_port: &str) -> Result<TcpStream, RelayError> {
-    let found = lookup_host(host_port).await.map_err(|_| RelayError::Name(host_port.to_owned()))?;
-    let mut reason = "the name has no address".to_owned();
-    for addr in found {
-        match timeout(TCP_CONNECT_DEADLINE, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => reason = error.to_string(),
-            Err(_) => reason = "no answer".to_owned(),
-        }
-    }
-    Err(RelayError::Unreachable { addr: host_port.to_owned(), reason })
 }
 
 #[cfg(test)]

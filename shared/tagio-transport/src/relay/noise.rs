@@ -14,11 +14,12 @@ use tagio_wire::{
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
-/// How long the whole opening may take.
+use crate::carrier::{BoxedStream, CarrierError};
+
+/// How long the opening may take once the relay has proven its key.
 const OPENING_DEADLINE: Duration = Duration::from_secs(8);
 /// Longest frame: a message and Noise's 16-byte tag.
 const FRAME_BYTES_MAX: usize = CONTROL_MESSAGE_BYTES_MAX + 16;
@@ -36,6 +37,18 @@ pub enum RelayError {
         addr: String,
         /// The system's word.
         reason: String,
+    },
+    /// A proxy asks for a name and a password.
+    #[error(
+        "the proxy {proxy} {}; set them in the settings below the relay, \
+         or in the environment: HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT",
+        if *.was_given { "refuses the name and the password" } else { "asks for a name and a password" }
+    )]
+    ProxyLogin {
+        /// `HOST:PORT`.
+        proxy: String,
+        /// Whether it was given some.
+        was_given: bool,
     },
     /// It answers, but not as a TagIO relay, or with another key than the pinned one.
     #[error(
@@ -57,6 +70,39 @@ pub enum RelayError {
     Replaced,
 }
 
+impl RelayError {
+    /// What of all that went wrong with the relay at `addr` says most.
+    pub(super) fn from_carriers(addr: &str, errors: Vec<CarrierError>) -> Self {
+        let addr = || addr.to_owned();
+        let mut unreachable = None;
+        let mut is_stranger = false;
+        for error in errors {
+            match error {
+                CarrierError::ProxyLogin { proxy, was_given } => {
+                    return Self::ProxyLogin { proxy, was_given };
+                }
+                CarrierError::NotTheRelay => is_stranger = true,
+                CarrierError::Name(name) => unreachable = unreachable.or(Some(Self::Name(name))),
+                other => {
+                    let reason = other.to_string();
+                    let is_proxy = matches!(
+                        other,
+                        CarrierError::ProxyConnect { .. } | CarrierError::ProxyRefused { .. }
+                    );
+                    if is_proxy || !matches!(unreachable, Some(Self::Unreachable { .. })) {
+                        unreachable = Some(Self::Unreachable { addr: addr(), reason });
+                    }
+                }
+            }
+        }
+        match unreachable {
+            _ if is_stranger => Self::NotTheRelay(addr()),
+            Some(error) => error,
+            None => Self::Unreachable { addr: addr(), reason: "no answer".to_owned() },
+        }
+    }
+}
+
 fn refusal_sentence(refusal: Refusal) -> String {
     match refusal {
         Refusal::WrongSecret => {
@@ -73,35 +119,37 @@ fn refusal_sentence(refusal: Refusal) -> String {
 
 /// An open control connection, not yet split.
 pub(super) struct Opened {
-    pub(super) stream: TcpStream,
+    pub(super) stream: BoxedStream,
     pub(super) noise: TransportState,
     pub(super) relay_key: PublicKey,
     pub(super) welcome: Welcome,
 }
 
-/// Runs the handshake: IK where the relay's key is known, else XX.
-pub(super) async fn open(
-    stream: TcpStream,
-    addr: &str,
-    identity: &[u8; 32],
-    relay_key: Option<PublicKey>,
-    hello: &Hello,
-) -> Result<Opened, RelayError> {
-    let opening = handshake(stream, addr, identity, relay_key, hello);
-    timeout(OPENING_DEADLINE, opening).await.unwrap_or_else(|_| {
-        Err(RelayError::Unreachable { addr: addr.to_owned(), reason: "no answer".to_owned() })
-    })
+/// A relay that has proven its key. Of several that are raced only one is finished: the relay takes the others for
+/// nobody.
+pub(super) struct Greeted {
+    stream: BoxedStream,
+    state: State,
 }
 
-async fn handshake(
-    mut stream: TcpStream,
-    addr: &str,
+enum State {
+    /// IK: the relay's answer is here.
+    Answered { noise: TransportState, reply: Vec<u8> },
+    /// XX: the relay does not know yet who asks.
+    Unnamed(HandshakeState),
+}
+
+/// The first round trip: IK where the relay's key is known, else XX.
+///
+/// # Errors
+/// What answers is not the relay.
+pub(super) async fn greet(
+    mut stream: BoxedStream,
     identity: &[u8; 32],
     relay_key: Option<PublicKey>,
     hello: &Hello,
-) -> Result<Opened, RelayError> {
-    let wrong = |_| RelayError::NotTheRelay(addr.to_owned());
-    let hello = encode(hello);
+) -> Result<Greeted, CarrierError> {
+    let wrong = |_| CarrierError::NotTheRelay;
     let (preface, pattern) = match relay_key {
         Some(_) => (Preface::ControlIk, NOISE_IK),
         None => (Preface::ControlXx, NOISE_XX),
@@ -109,31 +157,56 @@ async fn handshake(
     let mut noise = initiator(pattern, identity, relay_key.as_ref());
     let mut buf = vec![0; FRAME_BYTES_MAX];
     let mut first = preface.bytes().to_vec();
-    let payload: &[u8] = if relay_key.is_some() { &hello } else { &[] };
-    let len = noise.write_message(payload, &mut buf).expect("a hello fits a Noise message");
+    let payload = if relay_key.is_some() { encode(hello) } else { Vec::new() };
+    let len = noise.write_message(&payload, &mut buf).expect("a hello fits a Noise message");
     push_frame(&mut first, &buf[..len]);
     stream.write_all(&first).await?;
+    stream.flush().await?;
 
-    let reply = read_frame(&mut stream).await.map_err(|_| RelayError::NotTheRelay(addr.to_owned()))?;
-    let len = noise.read_message(&reply, &mut buf).map_err(wrong)?;
-    let (noise, reply) = if relay_key.is_some() {
-        let reply = buf[..len].to_vec();
-        (noise.into_transport_mode().map_err(wrong)?, reply)
+    let reply = read_frame(&mut stream).await.map_err(|_| CarrierError::NotTheRelay)?;
+    let len = noise.read_message(&reply, &mut buf).map_err(|_| CarrierError::NotTheRelay)?;
+    let state = if relay_key.is_some() {
+        State::Answered { noise: noise.into_transport_mode().map_err(wrong)?, reply: buf[..len].to_vec() }
     } else {
-        let mut third = Vec::new();
-        let len = noise.write_message(&hello, &mut buf).expect("a hello fits a Noise message");
-        push_frame(&mut third, &buf[..len]);
-        stream.write_all(&third).await?;
-        let mut noise = noise.into_transport_mode().map_err(wrong)?;
-        let frame = read_frame(&mut stream).await?;
-        let len = noise.read_message(&frame, &mut buf).map_err(wrong)?;
-        (noise, buf[..len].to_vec())
+        State::Unnamed(noise)
     };
-    let key = noise.get_remote_static().and_then(|key| <[u8; 32]>::try_from(key).ok());
-    let relay_key = PublicKey(key.ok_or(RelayError::Protocol)?);
-    match decode(&reply).map_err(|_| RelayError::Protocol)? {
-        HelloReply::Welcome(welcome) => Ok(Opened { stream, noise, relay_key, welcome }),
-        HelloReply::Refused(refusal) => Err(RelayError::Refused(refusal)),
+    Ok(Greeted { stream, state })
+}
+
+impl Greeted {
+    /// The rest of the handshake, until the relay has let this client in.
+    pub(super) async fn finish(self, addr: &str, hello: &Hello) -> Result<Opened, RelayError> {
+        let finished = timeout(OPENING_DEADLINE, self.rest(addr, hello));
+        finished.await.unwrap_or_else(|_| {
+            Err(RelayError::Unreachable { addr: addr.to_owned(), reason: "no answer".to_owned() })
+        })
+    }
+
+    async fn rest(self, addr: &str, hello: &Hello) -> Result<Opened, RelayError> {
+        let Self { mut stream, state } = self;
+        let (noise, reply) = match state {
+            State::Answered { noise, reply } => (noise, reply),
+            State::Unnamed(mut noise) => {
+                let wrong = |_| RelayError::NotTheRelay(addr.to_owned());
+                let mut buf = vec![0; FRAME_BYTES_MAX];
+                let len =
+                    noise.write_message(&encode(hello), &mut buf).expect("a hello fits a Noise message");
+                let mut third = Vec::new();
+                push_frame(&mut third, &buf[..len]);
+                stream.write_all(&third).await?;
+                stream.flush().await?;
+                let mut noise = noise.into_transport_mode().map_err(wrong)?;
+                let frame = read_frame(&mut stream).await?;
+                let len = noise.read_message(&frame, &mut buf).map_err(wrong)?;
+                (noise, buf[..len].to_vec())
+            }
+        };
+        let key = noise.get_remote_static().and_then(|key| <[u8; 32]>::try_from(key).ok());
+        let relay_key = PublicKey(key.ok_or(RelayError::Protocol)?);
+        match decode(&reply).map_err(|_| RelayError::Protocol)? {
+            HelloReply::Welcome(welcome) => Ok(Opened { stream, noise, relay_key, welcome }),
+            HelloReply::Refused(refusal) => Err(RelayError::Refused(refusal)),
+        }
     }
 }
 

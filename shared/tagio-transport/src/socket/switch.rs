@@ -22,7 +22,10 @@ use super::{
     extra::Extras,
     udp::{Udp, mapped, unmapped},
 };
-use crate::stun::{self, QuestionId};
+use crate::{
+    carrier::Carrier,
+    stun::{self, QuestionId},
+};
 
 /// First 48 bits of the made-up addresses of relay legs: a private range (RFC 4193) that no interface has.
 const LEG_PREFIX: [u16; 3] = [0xfd7a, 0x6710, 0x0001];
@@ -49,19 +52,20 @@ pub(crate) enum PunchEvent {
 /// A STUN message and where it came from.
 pub(crate) type StunMail = (SocketAddr, Vec<u8>);
 
-/// What carries a leg's packets.
+/// Where a leg's packets leave.
 #[derive(Clone, Debug)]
-pub(crate) enum Carrier {
+pub(crate) enum Outlet {
     Udp {
         relay: SocketAddr,
         channel: Channel,
     },
     /// Bounded in packets; when it is full, the packet is dropped: QUIC sends it again.
-    Tcp(mpsc::Sender<Vec<u8>>),
+    Stream(mpsc::Sender<Vec<u8>>),
 }
 
 #[derive(Debug)]
 struct Leg {
+    outlet: Outlet,
     carrier: Carrier,
     received: Arc<AtomicU64>,
 }
@@ -166,18 +170,19 @@ impl Switch {
         let relay = mapped(relay);
         let addr = made_up_addr();
         let received = Arc::new(AtomicU64::new(0));
-        let carrier = Carrier::Udp { relay, channel };
+        let outlet = Outlet::Udp { relay, channel };
         let mut legs = self.legs.write().expect(LOCK);
-        legs.by_addr.insert(addr, Leg { carrier, received: Arc::clone(&received) });
+        let leg = Leg { outlet, carrier: Carrier::Udp, received: Arc::clone(&received) };
+        legs.by_addr.insert(addr, leg);
         legs.by_channel.insert((relay, channel), addr);
         legs.owners.insert((relay, channel), owner);
         (addr, received)
     }
 
-    /// Makes a leg travel by TCP.
-    pub(crate) fn carry_by_tcp(&self, addr: SocketAddr, queue: mpsc::Sender<Vec<u8>>) {
+    /// Makes a leg travel in a stream.
+    pub(crate) fn carry_by_stream(&self, addr: SocketAddr, carrier: Carrier, queue: mpsc::Sender<Vec<u8>>) {
         if let Some(leg) = self.legs.write().expect(LOCK).by_addr.get_mut(&addr) {
-            leg.carrier = Carrier::Tcp(queue);
+            (leg.outlet, leg.carrier) = (Outlet::Stream(queue), carrier);
         }
     }
 
@@ -191,9 +196,14 @@ impl Switch {
         }
     }
 
-    /// What carries packets to a made-up address; `None` once the leg is gone.
+    /// Where packets to a made-up address leave; `None` once the leg is gone.
+    pub(crate) fn outlet(&self, addr: SocketAddr) -> Option<Outlet> {
+        self.legs.read().expect(LOCK).by_addr.get(&addr).map(|leg| leg.outlet.clone())
+    }
+
+    /// What carries the packets of a leg, for people.
     pub(crate) fn carrier(&self, addr: SocketAddr) -> Option<Carrier> {
-        self.legs.read().expect(LOCK).by_addr.get(&addr).map(|leg| leg.carrier.clone())
+        self.legs.read().expect(LOCK).by_addr.get(&addr).map(|leg| leg.carrier)
     }
 
     /// The made-up address that a packet of `channel` from `relay` seems to come from.
@@ -204,7 +214,7 @@ impl Switch {
         Some(addr)
     }
 
-    /// Counts a packet that came over a leg by TCP.
+    /// Counts a packet that came over a leg in a stream.
     pub(crate) fn count_received(&self, addr: SocketAddr) {
         if let Some(leg) = self.legs.read().expect(LOCK).by_addr.get(&addr) {
             leg.received.fetch_add(1, Ordering::Relaxed);
@@ -317,9 +327,9 @@ impl Switch {
             return udp.try_send(transmit);
         }
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-        match self.carrier(transmit.destination) {
+        match self.outlet(transmit.destination) {
             None => Ok(()),
-            Some(Carrier::Tcp(queue)) => {
+            Some(Outlet::Stream(queue)) => {
                 for packet in transmit.contents.chunks(segment) {
                     if queue.try_send(packet.to_vec()).is_err() {
                         break;
@@ -327,7 +337,7 @@ impl Switch {
                 }
                 Ok(())
             }
-            Some(Carrier::Udp { relay, channel }) => {
+            Some(Outlet::Udp { relay, channel }) => {
                 let Some(udp) = self.socket_for(relay) else { return Ok(()) };
                 scratch.clear();
                 for packet in transmit.contents.chunks(segment) {
@@ -348,9 +358,9 @@ impl Switch {
 
     /// The real socket that packets to `to` leave by.
     pub(crate) fn udp_behind(&self, to: SocketAddr) -> Option<Arc<Udp>> {
-        let real = match self.carrier(to) {
-            Some(Carrier::Udp { relay, .. }) => relay,
-            Some(Carrier::Tcp(_)) => return None,
+        let real = match self.outlet(to) {
+            Some(Outlet::Udp { relay, .. }) => relay,
+            Some(Outlet::Stream(_)) => return None,
             None => to,
         };
         self.socket_for(real)

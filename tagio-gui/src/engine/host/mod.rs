@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use tagio_session::{OneTimeCode, StoredSecret, resume::TicketId};
 use tagio_transport::{
     Endpoint, Incoming, PathKind,
-    relay::{Relay, RelayEvent},
+    relay::{Relay, RelayEvent, RelayRoute},
 };
 use tagio_wire::{
     PublicKey,
@@ -224,7 +224,9 @@ impl Host {
     fn on_relay(&mut self, event: RelayEvent) {
         match event {
             RelayEvent::Online { welcome, relay_key, relay } => {
-                self.house.endpoint.learn_nat(relay);
+                if let Some(addr) = relay.addr() {
+                    self.house.endpoint.learn_nat(addr);
+                }
                 if let Some(registration) = &self.registration {
                     registration.pin(relay_key);
                 }
@@ -247,14 +249,14 @@ impl Host {
     }
 
     /// Binds this side's end of a caller's leg and keeps it while it is used.
-    fn bind_leg(&mut self, relay: SocketAddr, grant: LegGrant, observed: mpsc::Sender<SocketAddr>) {
+    fn bind_leg(&mut self, relay: RelayRoute, grant: LegGrant, observed: mpsc::Sender<SocketAddr>) {
         if self.legs.len() >= LEGS_MAX {
             tracing::warn!("too many calls at once; one is not taken");
             return;
         }
         let endpoint = self.house.endpoint.clone();
         self.legs.spawn(async move {
-            let leg = match endpoint.bind_leg(relay, grant).await {
+            let leg = match endpoint.bind_leg(&relay, grant).await {
                 Ok(leg) => leg,
                 Err(error) => return tracing::warn!(%error, "call not taken"),
             };
@@ -401,8 +403,9 @@ impl Host {
     /// Registers with the relay of the settings, if that is another one now.
     fn change_relay(&mut self, settings: Settings) {
         let Ok(relay) = settings.relay.parse() else { return };
+        let reach = settings.reach();
         let auth = Some(settings.relay_auth).filter(|auth| !auth.is_empty());
-        let registration = match Registration::new(relay, auth, self.data_dir.clone()) {
+        let registration = match Registration::new(relay, auth, reach, self.data_dir.clone()) {
             Ok(registration) => registration,
             Err(error) => return tracing::error!("{error:#}"),
         };

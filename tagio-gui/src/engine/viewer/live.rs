@@ -345,7 +345,7 @@ impl Live {
             }
             Some(RelayEvent::Ringing { call, leg, relay, .. }) if call == viewer.calls => {
                 let endpoint = viewer.endpoint.clone();
-                self.new_legs.spawn(async move { endpoint.bind_leg(relay, leg).await });
+                self.new_legs.spawn(async move { endpoint.bind_leg(&relay, leg).await });
             }
             Some(_) => {}
             None => viewer.relay = None,

@@ -1,13 +1,14 @@
 //! From nothing to a session: through the relay or straight to an address, then the handshake.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use tagio_session::{
     SafetyPhrase,
     handshake::{Credential, HandshakeError, Verified, ViewerHandshake, ViewerIntent, ViewerStep},
 };
 use tagio_transport::{
-    ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError, relay::RelayEvent,
+    ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError,
+    relay::{RelayEvent, RelayRoute},
 };
 use tagio_wire::{
     PeerId, PublicKey,
@@ -95,7 +96,7 @@ pub(super) struct Reached {
 pub(super) struct Ringing {
     pub(super) target_key: PublicKey,
     pub(super) leg: LegGrant,
-    pub(super) relay: SocketAddr,
+    pub(super) relay: RelayRoute,
 }
 
 impl Viewer {
@@ -133,7 +134,7 @@ impl Viewer {
             return Err(sentences::key_changed().into());
         }
         self.progress(ConnectStep::Calling);
-        let leg = self.endpoint.bind_leg(ringing.relay, ringing.leg).await;
+        let leg = self.endpoint.bind_leg(&ringing.relay, ringing.leg).await;
         let leg = leg.map_err(|error| sentences::no_leg(&error)).inspect_err(|_| self.end_call())?;
         tracing::debug!("leg bound");
         let connected = timeout(CONNECT_DEADLINE, self.endpoint.connect(leg.addr())).await;

@@ -28,6 +28,7 @@ pub(super) fn connection_menu_ui(button: &Response, status: &ViewerStatus) {
             ui.add(Label::new(weak(ui, what)).wrap());
         }
         ui.separator();
+        row_ui(ui, words::TO_THE_RELAY, &words::carrier(status.search.carrier));
         row_ui(ui, words::OWN_NETWORK, words::mapping(status.search.own));
         row_ui(ui, words::PEER_NETWORK, status.search.peer.map_or(words::NO_FIGURE, words::mapping));
         tried_ui(ui, &status.search);

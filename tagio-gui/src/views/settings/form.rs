@@ -3,7 +3,9 @@
 use tagio_wire::limits::PEER_NAME_BYTES_MAX;
 
 use crate::{
-    config::{QualityChoice, RelayAddress, Settings, TargetError, ThemeChoice, VideoChoice},
+    config::{
+        QualityChoice, ReachChoice, RelayAddress, Settings, TargetError, ThemeChoice, VideoChoice, is_proxy,
+    },
     views::words,
 };
 
@@ -13,6 +15,10 @@ use crate::{
 pub struct SettingsForm {
     pub relay: String,
     pub relay_auth: String,
+    pub reach: ReachChoice,
+    pub proxy: String,
+    pub proxy_user: String,
+    pub proxy_password: String,
     pub name: String,
     pub ask: bool,
     pub control: bool,
@@ -29,6 +35,10 @@ impl SettingsForm {
         Self {
             relay: settings.relay.clone(),
             relay_auth: settings.relay_auth.clone(),
+            reach: settings.reach,
+            proxy: settings.proxy.clone(),
+            proxy_user: settings.proxy_user.clone(),
+            proxy_password: settings.proxy_password.clone(),
             name: settings.name.clone(),
             ask: settings.ask,
             control: settings.control,
@@ -42,13 +52,17 @@ impl SettingsForm {
 
     /// The settings that the fields describe, if all of them make sense.
     pub fn settings(&self, saved: &Settings) -> Option<Settings> {
-        if self.name_problem().is_some() {
+        if self.name_problem().is_some() || self.proxy_problem().is_some() {
             return None;
         }
         let relay: RelayAddress = self.relay.parse().ok()?;
         Some(Settings {
             relay: relay.to_string(),
             relay_auth: self.relay_auth.trim().to_owned(),
+            reach: self.reach,
+            proxy: self.proxy.trim().to_owned(),
+            proxy_user: self.proxy_user.trim().to_owned(),
+            proxy_password: self.proxy_password.clone(),
             name: self.name.trim().to_owned(),
             password: saved.password.clone(),
             ask: self.ask,
@@ -70,6 +84,11 @@ impl SettingsForm {
         } else {
             None
         }
+    }
+
+    /// What is wrong with the proxy's address, as a sentence.
+    pub fn proxy_problem(&self) -> Option<&'static str> {
+        (!is_proxy(self.proxy.trim())).then_some(words::PROXY_SHAPE)
     }
 
     /// What is wrong with the relay's address, as a sentence.

@@ -4,6 +4,7 @@ mod form;
 mod looks;
 mod password;
 mod picture;
+mod relay;
 
 use eframe::egui::{Frame, Margin, Panel, Ui};
 use zeroize::Zeroizing;
@@ -18,7 +19,7 @@ use super::{
     words,
 };
 use crate::{
-    config::{DEFAULT_RELAY, Settings},
+    config::Settings,
     theme::{self, CONTROL_HEIGHT, TextKind, icons::Icon, space},
 };
 
@@ -96,7 +97,7 @@ pub fn settings_ui(ui: &mut Ui, state: &mut SettingsState, commands: &mut Vec<Se
         let is_set = state.saved.password.is_some();
         card_ui(ui, |ui| password::password_ui(ui, &mut state.password, is_set, commands));
         card_ui(ui, |ui| picture::picture_ui(ui, &mut state.form));
-        card_ui(ui, |ui| relay_ui(ui, &mut state.form, &mut state.is_auth_shown));
+        card_ui(ui, |ui| relay::relay_ui(ui, &mut state.form, &mut state.is_auth_shown));
         card_ui(ui, |ui| looks::looks_ui(ui, &mut state.form));
     });
 }
@@ -143,25 +144,6 @@ fn general_ui(ui: &mut Ui, form: &mut SettingsForm) {
         notice_ui(ui, &theme::palette(ui).warn, "", words::ASK_FIRST_OFF);
         ui.checkbox(&mut form.control, words::CONTROL_DEFAULT);
     }
-}
-
-fn relay_ui(ui: &mut Ui, form: &mut SettingsForm, is_auth_shown: &mut bool) {
-    ui.spacing_mut().item_spacing.y = space::S;
-    ui.label(strong(ui, TextKind::Title, words::RELAY));
-    ui.label(weak(ui, words::RELAY_WHAT));
-    let problem = form.relay_problem();
-    TextField::new(words::RELAY_ADDRESS, &mut form.relay).show(ui, problem.as_deref());
-    if form.relay != DEFAULT_RELAY && ui.link(words::USE_DEFAULT).clicked() {
-        form.relay = DEFAULT_RELAY.to_owned();
-    }
-    ui.horizontal(|ui| {
-        let width = ui.available_width() - REVEAL_WIDTH - space::S;
-        let field = TextField::new(words::RELAY_AUTH, &mut form.relay_auth);
-        field.secret(!*is_auth_shown).width(width).show(ui, None);
-        ui.with_layout(eframe::egui::Layout::bottom_up(eframe::egui::Align::Min), |ui| {
-            reveal_ui(ui, is_auth_shown);
-        });
-    });
 }
 
 const REVEAL_WIDTH: f32 = 72.0;

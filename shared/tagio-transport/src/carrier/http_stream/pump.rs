@@ -1,0 +1,152 @@
+//! Moves a stream's bytes: one request up and one down at a time, each asked again when its answer was lost.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::{Method, Response, StatusCode, body::Incoming};
+use tagio_wire::carrier::HTTP_PIECE_BYTES_MAX;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, split},
+    sync::oneshot,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    offset::{Failures, taken},
+    requests::Requests,
+};
+use crate::carrier::CarrierError;
+
+/// How long the relay may take to hear that the stream is over.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// An empty answer after less than this is none of a relay's, which waits much longer.
+const WAITED: Duration = Duration::from_secs(1);
+
+/// Moves bytes between `far` and the stream at `path` until one of them ends or the owner is gone.
+pub(super) async fn run(
+    up: Requests,
+    down: Requests,
+    path: String,
+    far: DuplexStream,
+    gone: oneshot::Receiver<()>,
+) {
+    let (read, write) = split(far);
+    let mut farewell = up.another();
+    let ended = tokio::select! {
+        ended = send(up, &path, read) => ended,
+        ended = fetch(down, &path, write) => ended,
+        _ = gone => Ok(()),
+    };
+    match ended {
+        // It is over for the relay, too.
+        Err(CarrierError::Ended) => return,
+        Err(error) => tracing::debug!(%error, "HTTP stream broke"),
+        Ok(()) => {}
+    }
+    timeout(GOODBYE, farewell.ask_all(Method::DELETE, &path, Bytes::new())).await.ok();
+}
+
+/// Sends what the owner writes.
+async fn send(
+    mut requests: Requests,
+    path: &str,
+    mut read: ReadHalf<DuplexStream>,
+) -> Result<(), CarrierError> {
+    let mut failures = Failures::default();
+    let mut offset = 0;
+    let mut piece = BytesMut::new();
+    loop {
+        piece.reserve(HTTP_PIECE_BYTES_MAX);
+        if read.read_buf(&mut piece).await? == 0 {
+            return Ok(());
+        }
+        let mut rest = piece.split().freeze();
+        while !rest.is_empty() {
+            let to = format!("{path}/{offset}");
+            let taken = match requests.ask_all(Method::POST, &to, rest.clone()).await {
+                Ok((StatusCode::OK, answer)) => {
+                    taken(offset, rest.len(), &answer).ok_or(CarrierError::NotTheRelay)?
+                }
+                // The relay has less or more than this side thinks, as after an answer that was lost.
+                Ok((StatusCode::CONFLICT, answer)) => taken(offset, rest.len(), &answer).unwrap_or(0),
+                Ok((status, _)) => check(status).map(|()| 0)?,
+                Err(error) => may_ask_again(error).map(|()| 0)?,
+            };
+            if taken == 0 {
+                sleep(failures.pause().ok_or(CarrierError::TimedOut)?).await;
+                continue;
+            }
+            offset += taken as u64;
+            drop(rest.split_to(taken));
+            failures.reset();
+        }
+    }
+}
+
+/// Fetches what the relay sends. Waits while the owner does not read.
+async fn fetch(
+    mut requests: Requests,
+    path: &str,
+    mut write: WriteHalf<DuplexStream>,
+) -> Result<(), CarrierError> {
+    let mut failures = Failures::default();
+    let mut offset = 0;
+    loop {
+        let (before, asked) = (offset, Instant::now());
+        let from = format!("{path}/{offset}");
+        match requests.ask(Method::GET, &from, Bytes::new()).await {
+            Ok(answer) if answer.status() == StatusCode::OK => pour(answer, &mut write, &mut offset).await?,
+            Ok(answer) if answer.status() == StatusCode::NO_CONTENT => {}
+            Ok(answer) => {
+                check(answer.status())?;
+                // Its body is nobody's business, and is in the way of the next request.
+                requests = requests.another();
+            }
+            Err(error) => may_ask_again(error)?,
+        }
+        if offset > before || asked.elapsed() >= WAITED {
+            failures.reset();
+        } else {
+            sleep(failures.pause().ok_or(CarrierError::TimedOut)?).await;
+        }
+    }
+}
+
+/// Hands a body on as it comes. What is lost of it is asked for again.
+async fn pour(
+    answer: Response<Incoming>,
+    write: &mut WriteHalf<DuplexStream>,
+    offset: &mut u64,
+) -> Result<(), CarrierError> {
+    let mut body = answer.into_body();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { break };
+        if let Ok(bytes) = frame.into_data() {
+            write.write_all(&bytes).await?;
+            *offset += bytes.len() as u64;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an unexpected answer may be asked again: a proxy's trouble passes, a relay's word does not.
+fn check(status: StatusCode) -> Result<(), CarrierError> {
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(CarrierError::Ended),
+        StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Ok(()),
+        _ if status.is_server_error() => Ok(()),
+        _ => Err(CarrierError::Status(status.as_u16())),
+    }
+}
+
+/// Whether a failed request may be asked again.
+fn may_ask_again(error: CarrierError) -> Result<(), CarrierError> {
+    match error {
+        CarrierError::ProxyLogin { .. } | CarrierError::ProxyRefused { .. } => Err(error),
+        other => {
+            tracing::debug!(error = %other, "HTTP request lost");
+            Ok(())
+        }
+    }
+}
