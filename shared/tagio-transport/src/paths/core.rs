@@ -16,6 +16,7 @@ use super::{
     plan::{self, Guess},
     report::{Outcome, PathReport},
     selector::{Action, PathKind, Sample, Selector, Side},
+    stats::{PathStats, StatsBook},
 };
 use crate::socket::{is_leg, unmapped};
 
@@ -45,6 +46,13 @@ const HELD_BACK: Duration = Duration::from_millis(30);
 pub(super) const ROUND_GAP: Duration = Duration::from_millis(900);
 /// Direct paths that are being opened at once; leaves room among QUIC's for the one in use.
 pub(super) const OPENING_MAX: usize = 3;
+/// Direct paths of a connection that may fail to open. One of which nothing at all has reached the host uses up one of
+/// QUIC's numbers for paths for good: noq 1.4.0 gives out another only once both sides have known it
+/// (`Frame::PathAbandon` in `noq-proto/src/connection/mod.rs`). There are seven beside the first, and the relay needs
+/// some.
+pub(super) const FAILED_MAX: u32 = 4;
+/// How long nothing direct is opened after the first failure; four times as long after each further one.
+const FAILED_PAUSE: Duration = Duration::from_secs(5);
 
 /// What happens to a session's paths. `K` is QUIC's name for a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +73,8 @@ pub(super) enum Input<K> {
     Found { own: Candidates, peer: Option<Candidates> },
     /// There is another leg to the relay.
     NewLeg(SocketAddr),
+    /// This machine is in another network than before.
+    NetworkChanged,
 }
 
 /// What is to be done. `K` is QUIC's name for a path.
@@ -102,13 +112,26 @@ pub(super) struct PathCore<K> {
     peer_token: Option<PunchToken>,
     /// Addresses to which a path is being opened.
     opening: BTreeSet<SocketAddr>,
+    /// Direct ones that failed, and until when no other is opened for that.
+    failed: u32,
+    failed_until: Option<Instant>,
+    /// Host only: the path that the viewer prefers, which need not stand here yet. INVARIANT: not a path that is gone.
+    wished: Option<K>,
     /// Rounds since there was a direct path.
     round: usize,
+    /// Viewer only: when the newest round began, and whether the host has still to answer it.
+    began: Option<Instant>,
+    awaits_answer: bool,
     /// When the peer's last round was taken up.
     last_round: Option<Instant>,
+    /// When the connection was begun.
+    started: Instant,
+    stats: StatsBook<K>,
     facts: PathFacts,
     report: PathReport,
     look_at: Instant,
+    /// The path in use has not been looked at since it was chosen.
+    is_fresh: bool,
     ping_at: Instant,
     /// The viewer's next round.
     round_at: Option<Instant>,
@@ -117,25 +140,40 @@ pub(super) struct PathCore<K> {
 }
 
 impl<K: Ord + Copy> PathCore<K> {
-    /// A session that starts on a path of this kind, behind a NAT that does `own`.
-    pub(super) fn new(side: Side, kind: PathKind, own: Mapping, now: Instant) -> Self {
+    /// A session that starts on a path of this kind, behind a NAT that does `own`. `started`: when the connection was
+    /// begun, which is over by `now`.
+    pub(super) fn new(side: Side, kind: PathKind, own: Mapping, started: Instant, now: Instant) -> Self {
         Self {
             side,
             selector: Selector::new(side),
             peer_token: None,
             opening: BTreeSet::new(),
+            failed: 0,
+            failed_until: None,
+            wished: None,
             round: 0,
+            began: None,
+            awaits_answer: false,
             last_round: None,
+            started,
+            stats: StatsBook::new(),
             facts: PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO },
             report: PathReport { own, ..PathReport::default() },
             look_at: now,
+            is_fresh: false,
             ping_at: now,
             round_at: (side == Side::Viewer).then(|| now + ROUND_PAUSES[0]),
             outputs: VecDeque::new(),
         }
     }
 
-    /// The path in use.
+    /// The path in use and its kind.
+    #[cfg(test)]
+    pub(super) fn active(&self) -> Option<(K, PathKind)> {
+        self.selector.active()
+    }
+
+    /// What is known of the path in use.
     pub(super) fn facts(&self) -> PathFacts {
         self.facts
     }
@@ -143,6 +181,11 @@ impl<K: Ord + Copy> PathCore<K> {
     /// How the search for a direct path goes.
     pub(super) fn report(&self) -> &PathReport {
         &self.report
+    }
+
+    /// How the paths have fared.
+    pub(super) fn stats(&self) -> PathStats {
+        self.stats.stats()
     }
 
     /// The peer's token that is listened for.
@@ -164,14 +207,17 @@ impl<K: Ord + Copy> PathCore<K> {
     pub(super) fn wake(&mut self, now: Instant, counters: impl Fn(K) -> Option<Sample>) {
         if now >= self.look_at {
             self.look_at = now + LOOK_EVERY;
-            self.look(now, counters);
+            self.look(now, &counters);
         }
         if now >= self.ping_at {
             self.ping_at = now + KEEP_ALIVE;
-            self.outputs.extend(self.selector.all().into_iter().map(Output::Ping));
+            for id in self.selector.all() {
+                self.outputs.push_back(Output::Ping(id));
+                counters(id).inspect(|sample| self.stats.note(id, sample));
+            }
         }
         if self.round_at.is_some_and(|at| now >= at) {
-            self.round_at = Some(now + self.start_round());
+            self.round_at = Some(now + self.start_round(now));
         }
     }
 
@@ -181,36 +227,52 @@ impl<K: Ord + Copy> PathCore<K> {
             Input::Established { id, addr } => self.on_established(now, id, addr),
             Input::Abandoned(id) => self.on_abandoned(now, id),
             Input::RemoteStatus { id, status } => self.on_remote_status(now, id, status),
-            Input::NotOpened(addr) => {
-                self.note(addr, Outcome::Failed);
-                self.opening.remove(&addr);
-            }
+            Input::NotOpened(addr) => self.on_not_opened(now, addr),
             Input::Heard(addr) => {
                 self.note(addr, Outcome::Answered);
                 if self.side == Side::Viewer && !self.selector.has(PathKind::Direct) {
-                    self.open(addr);
+                    self.open_direct(now, addr);
                 }
             }
             Input::PeerCandidates(peer) => self.on_peer_candidates(now, peer),
             Input::Found { own, peer } => self.on_found(own, peer.as_ref()),
             Input::NewLeg(addr) => self.open(addr),
+            Input::NetworkChanged => self.on_network_change(now),
         }
     }
 
     fn on_established(&mut self, now: Instant, id: K, addr: SocketAddr) {
         self.opening.remove(&addr);
         let kind = if is_leg(addr) { PathKind::Relay } else { PathKind::Direct };
+        self.stats.established(id, kind, now.saturating_duration_since(self.started));
         if kind == PathKind::Direct {
             self.note(addr, Outcome::Open);
             self.outputs.push_back(Output::StopPunching);
         }
         let action = self.selector.established(id, kind);
+        let is_spare = action != Some(Action::Prefer(id));
         self.act(now, action);
+        if self.wished == Some(id) {
+            let action = self.selector.remote_prefers(id);
+            self.act(now, action);
+        } else if is_spare && self.side == Side::Host {
+            // The viewer opened it as a backup. QUIC does not say so, and takes a new path as fit for data.
+            self.outputs.push_back(Output::SetStatus(id, PathStatus::Backup));
+        }
     }
 
     fn on_abandoned(&mut self, now: Instant, id: K) {
+        if self.wished == Some(id) {
+            self.wished = None;
+        }
+        self.leave(now, id);
+    }
+
+    /// A path is gone, or given up.
+    fn leave(&mut self, now: Instant, id: K) {
         let had = |kind| self.selector.has(kind);
         let (had_relay, had_direct) = (had(PathKind::Relay), had(PathKind::Direct));
+        self.stats.gone(id);
         let action = self.selector.closed(id);
         self.act(now, action);
         if had_direct && !self.selector.has(PathKind::Direct) {
@@ -221,16 +283,45 @@ impl<K: Ord + Copy> PathCore<K> {
         }
     }
 
-    /// The host uses each path as the viewer does.
+    /// The host prefers what the viewer prefers; a path may not stand here yet when the viewer says so. How the viewer
+    /// uses the others follows from that.
     fn on_remote_status(&mut self, now: Instant, id: K, status: PathStatus) {
-        if self.side == Side::Viewer {
+        if self.side == Side::Viewer || status != PathStatus::Available {
             return;
         }
-        self.outputs.push_back(Output::SetStatus(id, status));
-        if status == PathStatus::Available {
-            let action = self.selector.remote_prefers(id);
-            self.act(now, action);
+        self.wished = Some(id);
+        let action = self.selector.remote_prefers(id);
+        self.act(now, action);
+    }
+
+    fn on_not_opened(&mut self, now: Instant, addr: SocketAddr) {
+        self.note(addr, Outcome::Failed);
+        if !self.opening.remove(&addr) {
+            return;
         }
+        if is_leg(addr) {
+            let another = self.selector.has(PathKind::Relay) || self.opening.iter().any(|addr| is_leg(*addr));
+            if !another {
+                self.tell(PathsEvent::RelayLost);
+            }
+        } else {
+            self.failed_until = Some(now + FAILED_PAUSE * 4u32.pow(self.failed.min(FAILED_MAX)));
+            self.failed += 1;
+        }
+    }
+
+    /// What failed before may work now. The host's candidates, unasked for, make the viewer begin.
+    fn on_network_change(&mut self, now: Instant) {
+        match self.side {
+            Side::Viewer => self.begin_anew(now),
+            Side::Host => self.outputs.push_back(Output::FindCandidates { guess: false, peer: None }),
+        }
+    }
+
+    /// The next round is due as soon as the host takes it.
+    fn begin_anew(&mut self, now: Instant) {
+        self.round = 0;
+        self.round_at = Some(self.began.map_or(now, |began| now.max(began + ROUND_GAP)));
     }
 
     fn act(&mut self, now: Instant, action: Option<Action<K>>) {
@@ -239,8 +330,7 @@ impl<K: Ord + Copy> PathCore<K> {
             Some(Action::Ping(id)) => self.outputs.push_back(Output::Ping(id)),
             Some(Action::Close(id)) => {
                 self.outputs.push_back(Output::Close(id));
-                let next = self.selector.closed(id);
-                self.act(now, next);
+                self.leave(now, id);
             }
             Some(Action::Prefer(id)) => self.prefer(now, id),
         }
@@ -248,14 +338,13 @@ impl<K: Ord + Copy> PathCore<K> {
 
     fn prefer(&mut self, now: Instant, id: K) {
         let Some((_, kind)) = self.selector.active() else { return };
-        if self.side == Side::Viewer {
-            let others = self.selector.all().into_iter().filter(|other| *other != id);
-            self.outputs.extend(others.map(|other| Output::SetStatus(other, PathStatus::Backup)));
-            self.outputs.push_back(Output::SetStatus(id, PathStatus::Available));
-        }
+        let others = self.selector.all().into_iter().filter(|other| *other != id);
+        self.outputs.extend(others.map(|other| Output::SetStatus(other, PathStatus::Backup)));
+        self.outputs.push_back(Output::SetStatus(id, PathStatus::Available));
+        self.stats.changed();
         self.tell(PathsEvent::Changed(kind));
         // What the new path's counters are now is what the watchdog starts from.
-        self.look_at = now;
+        (self.look_at, self.is_fresh) = (now, true);
     }
 
     fn tell(&mut self, event: PathsEvent) {
@@ -265,23 +354,34 @@ impl<K: Ord + Copy> PathCore<K> {
     fn look(&mut self, now: Instant, counters: impl Fn(K) -> Option<Sample>) {
         let Some((id, kind)) = self.selector.active() else { return };
         let Some(sample) = counters(id) else { return };
+        self.stats.note(id, &sample);
+        let was_fresh = std::mem::take(&mut self.is_fresh);
         let action = self.selector.look(now, sample);
         self.act(now, action);
+        if was_fresh && action.is_none() {
+            // And a sign of life that stays out is what it acts on: what killed the path before may have killed this one.
+            self.outputs.push_back(Output::Ping(id));
+        }
         self.facts = PathFacts { kind, rtt: sample.rtt, silence: self.selector.silence(now) };
     }
 
     /// Has the viewer's candidates sent, unless a direct path stands, and says when the next round is due.
-    fn start_round(&mut self) -> Duration {
+    fn start_round(&mut self, now: Instant) -> Duration {
         if self.selector.has(PathKind::Direct) {
             return ROUND_PAUSES[1];
         }
         let guess = self.round.is_multiple_of(GUESS_EVERY);
         self.outputs.push_back(Output::FindCandidates { guess, peer: None });
+        (self.began, self.awaits_answer) = (Some(now), true);
         self.round += 1;
         ROUND_PAUSES[self.round.min(ROUND_PAUSES.len() - 1)]
     }
 
     fn on_peer_candidates(&mut self, now: Instant, peer: Candidates) {
+        if self.side == Side::Viewer && !std::mem::take(&mut self.awaits_answer) {
+            // Unasked for: the host is in another network.
+            return self.begin_anew(now);
+        }
         if self.last_round.is_some_and(|last| now.saturating_duration_since(last) < ROUND_GAP) {
             return;
         }
@@ -314,8 +414,18 @@ impl<K: Ord + Copy> PathCore<K> {
         self.outputs.extend(guess.map(|guess| Output::Guess { guess, token: peer.token }));
     }
 
+    fn open_direct(&mut self, now: Instant, addr: SocketAddr) {
+        let under_way = self.opening.iter().filter(|addr| !is_leg(**addr)).count();
+        let is_held_back = self.failed_until.is_some_and(|until| now < until);
+        if under_way < OPENING_MAX && self.failed as usize + under_way < FAILED_MAX as usize && !is_held_back
+        {
+            self.open(addr);
+        }
+    }
+
+    /// Opens a path, unless that is under way. Legs are as few as their owner keeps, and have to be opened in any case.
     fn open(&mut self, addr: SocketAddr) {
-        if self.opening.len() < OPENING_MAX && self.opening.insert(addr) {
+        if self.opening.insert(addr) {
             self.outputs.push_back(Output::Open(addr));
         }
     }

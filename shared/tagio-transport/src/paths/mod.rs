@@ -11,6 +11,9 @@ mod plan;
 mod punching;
 mod report;
 mod selector;
+#[cfg(all(test, target_os = "linux"))]
+mod simulation;
+mod stats;
 
 use std::{
     net::SocketAddr,
@@ -38,6 +41,7 @@ use core::{Input, Output, PathCore};
 pub use report::{Outcome, PathReport, Relayed, Tried};
 use selector::Sample;
 pub use selector::{PathKind, Side};
+pub use stats::{PathFigures, PathStats};
 
 /// Events that nobody has fetched yet. The owner's loop fetches them at once; more would be a bug.
 const EVENTS: usize = 32;
@@ -71,6 +75,7 @@ pub struct Paths {
     events: mpsc::Receiver<PathsEvent>,
     facts: watch::Receiver<PathFacts>,
     report: watch::Receiver<PathReport>,
+    stats: watch::Receiver<PathStats>,
     _task: JoinSet<()>,
 }
 
@@ -125,15 +130,17 @@ impl Paths {
             watch::channel(PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO });
         let (report_tx, report) =
             watch::channel(PathReport { own: own.endpoint.nat().mapping, ..PathReport::default() });
+        let (stats_tx, stats) = watch::channel(PathStats::default());
         let (punches_tx, punches) = mpsc::channel(EVENTS);
         let now = Instant::now();
         let keeper = Keeper {
             connection: connection.clone(),
-            core: PathCore::new(side, kind, own.endpoint.nat().mapping, now),
+            core: PathCore::new(side, kind, own.endpoint.nat().mapping, connection.begun, now),
             own,
             events: events_tx,
             facts: facts_tx,
             report: report_tx,
+            stats: stats_tx,
             punches_tx,
             preparing: JoinSet::new(),
             punching: JoinSet::new(),
@@ -142,7 +149,7 @@ impl Paths {
         };
         let mut task = JoinSet::new();
         task.spawn(keeper.run(wishes_rx, punches));
-        Self { wishes, events, facts, report, _task: task }
+        Self { wishes, events, facts, report, stats, _task: task }
     }
 
     /// The next event; `None` once the connection is over.
@@ -158,6 +165,11 @@ impl Paths {
     /// How the search for a direct path goes.
     pub fn report(&self) -> PathReport {
         self.report.borrow().clone()
+    }
+
+    /// How the paths have fared so far.
+    pub fn stats(&self) -> PathStats {
+        self.stats.borrow().clone()
     }
 
     /// The peer's candidates have come: sends punches there, and the host's own candidates.
@@ -180,6 +192,7 @@ struct Keeper {
     events: mpsc::Sender<PathsEvent>,
     facts: watch::Sender<PathFacts>,
     report: watch::Sender<PathReport>,
+    stats: watch::Sender<PathStats>,
     punches_tx: mpsc::Sender<PunchEvent>,
     /// Finds out this side's candidates; with the peer's where those have come.
     preparing: JoinSet<(Candidates, Option<Candidates>)>,
@@ -265,6 +278,7 @@ impl Keeper {
         }
         self.facts.send_if_modified(|facts| replace_if_new(facts, &self.core.facts()));
         self.report.send_if_modified(|report| replace_if_new(report, self.core.report()));
+        self.stats.send_if_modified(|stats| replace_if_new(stats, &self.core.stats()));
     }
 
     fn carry_out(&mut self, output: Output<PathId>) {
@@ -325,7 +339,12 @@ impl Keeper {
 /// What has gone over a path and come back, as long as it stands.
 fn counters(quic: &noq::Connection, id: PathId) -> Option<Sample> {
     let stats = quic.path(id)?.stats();
-    Some(Sample { sent: stats.udp_tx.datagrams, received: stats.udp_rx.datagrams, rtt: stats.rtt })
+    Some(Sample {
+        sent: stats.udp_tx.datagrams,
+        received: stats.udp_rx.datagrams,
+        lost: stats.lost_packets,
+        rtt: stats.rtt,
+    })
 }
 
 /// Whether that was news.
@@ -339,6 +358,8 @@ fn replace_if_new<T: Clone + PartialEq>(known: &mut T, newest: &T) -> bool {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        let PathStats { first, direct, switches, paths } = self.core.stats();
+        tracing::info!(?first, ?direct, switches, ?paths, "paths of a session that is over");
         self.switch().extras().close_all(self.own.token);
         self.switch().stop_listening(self.own.token);
         if let Some(token) = self.core.peer_token() {
