@@ -3,7 +3,7 @@
 //! is to be done and when to wake it. `mod.rs` carries that out.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -38,6 +38,8 @@ pub(super) const ROUND_PAUSES: [Duration; 6] = [
 ];
 /// Of every so many rounds the first is one in which ports are guessed, too.
 pub(super) const GUESS_EVERY: usize = 4;
+/// Ports are not guessed more often, also where direct paths come and go: a guess is three thousand small packets.
+const GUESS_GAP: Duration = Duration::from_secs(10);
 /// After the host has sent its candidates it waits so much longer than a round trip before it punches: by then the
 /// viewer has.
 const HELD_BACK: Duration = Duration::from_millis(30);
@@ -117,11 +119,16 @@ pub(super) struct PathCore<K> {
     failed_until: Option<Instant>,
     /// Host only: the path that the viewer prefers, which need not stand here yet. INVARIANT: not a path that is gone.
     wished: Option<K>,
+    /// Paths that carried data and are given up, since when, until QUIC has forgotten them: only then does it send again
+    /// what was under way on them. INVARIANT: as few as QUIC's paths.
+    draining: BTreeMap<K, Instant>,
     /// Rounds since there was a direct path.
     round: usize,
-    /// Viewer only: when the newest round began, and whether the host has still to answer it.
+    /// When ports were last guessed.
+    guessed_at: Option<Instant>,
+    /// Viewer only: when the newest round began, and how many the host has still to answer.
     began: Option<Instant>,
-    awaits_answer: bool,
+    awaited: usize,
     /// When the peer's last round was taken up.
     last_round: Option<Instant>,
     /// When the connection was begun.
@@ -151,9 +158,11 @@ impl<K: Ord + Copy> PathCore<K> {
             failed: 0,
             failed_until: None,
             wished: None,
+            draining: BTreeMap::new(),
             round: 0,
+            guessed_at: None,
             began: None,
-            awaits_answer: false,
+            awaited: 0,
             last_round: None,
             started,
             stats: StatsBook::new(),
@@ -235,7 +244,7 @@ impl<K: Ord + Copy> PathCore<K> {
                 }
             }
             Input::PeerCandidates(peer) => self.on_peer_candidates(now, peer),
-            Input::Found { own, peer } => self.on_found(own, peer.as_ref()),
+            Input::Found { own, peer } => self.on_found(now, own, peer.as_ref()),
             Input::NewLeg(addr) => self.open(addr),
             Input::NetworkChanged => self.on_network_change(now),
         }
@@ -272,6 +281,9 @@ impl<K: Ord + Copy> PathCore<K> {
     fn leave(&mut self, now: Instant, id: K) {
         let had = |kind| self.selector.has(kind);
         let (had_relay, had_direct) = (had(PathKind::Relay), had(PathKind::Direct));
+        if self.selector.all().contains(&id) {
+            self.draining.insert(id, now);
+        }
         self.stats.gone(id);
         let action = self.selector.closed(id);
         self.act(now, action);
@@ -362,7 +374,12 @@ impl<K: Ord + Copy> PathCore<K> {
             // And a sign of life that stays out is what it acts on: what killed the path before may have killed this one.
             self.outputs.push_back(Output::Ping(id));
         }
-        self.facts = PathFacts { kind, rtt: sample.rtt, silence: self.selector.silence(now) };
+        // Where two paths died at a time QUIC may wait for good for each other's goodbye, which was under way on the
+        // other one; what was under way with it never comes then, however well the path in use answers.
+        self.draining.retain(|id, _| counters(*id).is_some());
+        let drained = self.draining.values().map(|since| now.saturating_duration_since(*since)).max();
+        let silence = self.selector.silence(now).max(drained.unwrap_or_default());
+        self.facts = PathFacts { kind, rtt: sample.rtt, silence };
     }
 
     /// Has the viewer's candidates sent, unless a direct path stands, and says when the next round is due.
@@ -370,17 +387,20 @@ impl<K: Ord + Copy> PathCore<K> {
         if self.selector.has(PathKind::Direct) {
             return ROUND_PAUSES[1];
         }
-        let guess = self.round.is_multiple_of(GUESS_EVERY);
+        let guess = self.round.is_multiple_of(GUESS_EVERY) && self.is_time_to_guess(now);
         self.outputs.push_back(Output::FindCandidates { guess, peer: None });
-        (self.began, self.awaits_answer) = (Some(now), true);
+        (self.began, self.awaited) = (Some(now), self.awaited + 1);
         self.round += 1;
         ROUND_PAUSES[self.round.min(ROUND_PAUSES.len() - 1)]
     }
 
     fn on_peer_candidates(&mut self, now: Instant, peer: Candidates) {
-        if self.side == Side::Viewer && !std::mem::take(&mut self.awaits_answer) {
-            // Unasked for: the host is in another network.
-            return self.begin_anew(now);
+        if self.side == Side::Viewer {
+            let Some(awaited) = self.awaited.checked_sub(1) else {
+                // Unasked for: the host is in another network.
+                return self.begin_anew(now);
+            };
+            self.awaited = awaited;
         }
         if self.last_round.is_some_and(|last| now.saturating_duration_since(last) < ROUND_GAP) {
             return;
@@ -395,23 +415,31 @@ impl<K: Ord + Copy> PathCore<K> {
     }
 
     /// This side's candidates are known: the peer is told, and punched if its own are here.
-    fn on_found(&mut self, own: Candidates, peer: Option<&Candidates>) {
+    fn on_found(&mut self, now: Instant, own: Candidates, peer: Option<&Candidates>) {
         if let Some(peer) = peer {
-            self.punch(&own, peer);
+            self.punch(now, &own, peer);
         }
         if peer.is_none() || self.side == Side::Host {
             self.tell(PathsEvent::SendCandidates(own));
         }
     }
 
-    fn punch(&mut self, own: &Candidates, peer: &Candidates) {
+    fn punch(&mut self, now: Instant, own: &Candidates, peer: &Candidates) {
         let plan = plan::plan(own.mapping, &own.addrs, peer);
-        let guess = plan.guess.filter(|_| peer.guess && !self.selector.has(PathKind::Direct));
+        let may_guess = peer.guess && !self.selector.has(PathKind::Direct) && self.is_time_to_guess(now);
+        let guess = plan.guess.filter(|_| may_guess);
+        if guess.is_some() {
+            self.guessed_at = Some(now);
+        }
         tracing::debug!(own = ?own.mapping, peer = ?peer.mapping, targets = ?plan.targets, ?guess, "punching");
         self.report.begin(own.mapping, peer.mapping, &plan.targets, guess.is_some());
         let held_back = (self.side == Side::Host).then(|| self.facts.rtt + HELD_BACK);
         self.outputs.push_back(Output::Punch { targets: plan.targets, token: peer.token, held_back });
         self.outputs.extend(guess.map(|guess| Output::Guess { guess, token: peer.token }));
+    }
+
+    fn is_time_to_guess(&self, now: Instant) -> bool {
+        self.guessed_at.is_none_or(|at| now.saturating_duration_since(at) >= GUESS_GAP)
     }
 
     fn open_direct(&mut self, now: Instant, addr: SocketAddr) {

@@ -83,6 +83,7 @@ pub struct Paths {
 enum Wish {
     Punch(Candidates),
     AddRelay(SocketAddr),
+    NetworkChanged,
 }
 
 /// Where this side may be reached.
@@ -178,6 +179,11 @@ impl Paths {
         self.wishes.try_send(Wish::Punch(peer)).ok();
     }
 
+    /// This machine is in another network than before: starts a round at once, or has the viewer start one.
+    pub fn network_changed(&self) {
+        self.wishes.try_send(Wish::NetworkChanged).ok();
+    }
+
     /// Viewer only: opens a path over another relay leg.
     pub fn add_relay(&self, leg: SocketAddr) {
         self.wishes.try_send(Wish::AddRelay(leg)).ok();
@@ -226,6 +232,7 @@ impl Keeper {
                 wish = wishes.recv() => match wish {
                     Some(Wish::Punch(peer)) => self.handle(Input::PeerCandidates(peer)),
                     Some(Wish::AddRelay(leg)) => self.handle(Input::NewLeg(leg)),
+                    Some(Wish::NetworkChanged) => self.handle(Input::NetworkChanged),
                     None => break,
                 },
                 () = sleep_until(self.core.next_wake().into()) => {

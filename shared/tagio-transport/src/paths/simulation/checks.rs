@@ -12,8 +12,10 @@ use crate::paths::{
     selector::dead_after,
 };
 
-/// How soon after trouble both sides send on the same path and everything typed has arrived.
+/// How soon after trouble both sides send on the same path.
 const AGREED_WITHIN: Duration = Duration::from_secs(12);
+/// How soon nothing that was typed is missing: time for a new connection, where QUIC has lost itself in the old one.
+const STREAM_WITHIN: Duration = Duration::from_secs(20);
 /// How soon a direct path stands, where one can: the longest pause between rounds, and two rounds.
 const DIRECT_WITHIN: Duration = Duration::from_secs(75);
 /// How long a calm that is as it should be is watched.
@@ -68,9 +70,9 @@ impl Default for Budgets {
         Self {
             punches: Budget::new("punches", PUNCHES_A_SECOND, Duration::from_secs(1)),
             opens: Budget::new("paths opened", 4 * OPENING_MAX, Duration::from_secs(6)),
-            // Of one connection: four in twelve seconds; another connection may begin meanwhile.
-            rounds: Budget::new("rounds", 12, 12 * ROUND_GAP),
-            guesses: Budget::new("guesses", 4, Duration::from_secs(12)),
+            // Each side's candidates are found when it begins a round, and when it answers one.
+            rounds: Budget::new("rounds", 2 * 12, 12 * ROUND_GAP),
+            guesses: Budget::new("guesses", 4, Duration::from_secs(20)),
         }
     }
 }
@@ -150,13 +152,16 @@ impl Checks {
                 return Err(why);
             }
         }
+        if calm > STREAM_WITHIN && !everything_has_come(nodes) {
+            return Err("what was typed does not come".into());
+        }
         let is_direct = nodes.iter().all(|node| is_direct(node));
         if calm > DIRECT_WITHIN && !is_direct && life.can_meet() {
             return Err(format!("{:?} could meet directly and do not", life.kinds()));
         }
         let watched = self.right_since.is_some_and(|since| now - since > WATCHED);
         let has_to_meet = !is_direct && life.can_meet();
-        Ok(if watched && calm > AGREED_WITHIN && !has_to_meet { Verdict::Done } else { Verdict::GoesOn })
+        Ok(if watched && !has_to_meet { Verdict::Done } else { Verdict::GoesOn })
     }
 
     /// How long neither side has changed its path.
@@ -192,8 +197,8 @@ impl Checks {
         let Some(unanswered) = path.unanswered else { return Ok(()) };
         let rtt = node.end.sample(id).unwrap_or_default().rtt;
         let silence = now.saturating_sub(unanswered.max(since).max(self.woke[side as usize]));
-        // Counters show that nothing answers only once QUIC has asked again.
-        let limit = dead_after(rtt) + rtt * 2 + 4 * LOOK_EVERY;
+        // Counters show that nothing answers only once QUIC has asked again, and again where that was lost, too.
+        let limit = dead_after(rtt) + rtt * 4 + 6 * LOOK_EVERY;
         // What was silent for long already is left at the next look, once there is another.
         let may_leave = now - self.alone[side as usize] > 3 * LOOK_EVERY;
         if may_leave && silence > limit {

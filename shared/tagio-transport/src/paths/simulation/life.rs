@@ -37,7 +37,7 @@ const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
 /// How often a key is pressed.
 const KEY_EVERY: Duration = Duration::from_millis(130);
 /// Last events that a failed life shows.
-const TRACE: usize = 80;
+const TRACE: usize = 300;
 
 /// What is due at a time.
 #[derive(Debug)]
@@ -133,7 +133,11 @@ pub(super) fn live(fate: Fate, mut chance: Seeded, is_traced: bool) -> Result<To
         fingerprint: 0,
         fate,
     };
-    life.run().map_err(|why| Wrong { why, trace: life.trace.take().into_iter().flatten().collect() })
+    life.run().map_err(|why| {
+        let ends = life.nodes.iter().flatten().map(|node| node.end.summary()).collect::<Vec<_>>();
+        let trace = life.trace.take().into_iter().flatten().chain(ends).collect();
+        Wrong { why, trace }
+    })
 }
 
 impl Life {

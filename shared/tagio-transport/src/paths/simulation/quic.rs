@@ -230,6 +230,29 @@ impl End {
         self.paths.get(&id).map(|path| Sample { rtt: path.rtt, ..path.sample })
     }
 
+    /// What a person wants to see of an end that is stuck.
+    pub(super) fn summary(&self) -> String {
+        let path = |(id, path): (&u32, &Path)| {
+            let under_way: Vec<u32> =
+                path.sent.values().flat_map(|sent| &sent.frames).filter_map(message).collect();
+            format!(
+                "  {id}: validated {} informed {} {:?} draining {:?} under way {under_way:?}",
+                path.validated, path.informed, path.status, path.draining
+            )
+        };
+        let paths: Vec<String> = self.paths.iter().map(path).collect();
+        format!(
+            "{:?}: wrote {}, read {}, waiting {:?}, abandons {:?}, given up {:?}\n{}",
+            self.side,
+            self.next_message,
+            self.expected,
+            self.messages,
+            self.abandons,
+            self.abandoned,
+            paths.join("\n")
+        )
+    }
+
     pub(super) fn is_open(&self, id: u32) -> bool {
         self.paths.contains_key(&id) && !self.abandoned.contains(&id)
     }
@@ -582,5 +605,12 @@ fn requeue(
             messages.insert(at, number);
         }
         Frame::Challenge(_) | Frame::Response(_) | Frame::Ping | Frame::Ack { .. } => {}
+    }
+}
+
+fn message(frame: &Frame) -> Option<u32> {
+    match *frame {
+        Frame::Message(number) => Some(number),
+        _ => None,
     }
 }
