@@ -464,3 +464,6 @@ impl<K: Ord + Copy> PathCore<K> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

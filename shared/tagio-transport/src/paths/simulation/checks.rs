@@ -4,7 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use noq::PathStatus;
 
-use super::life::{Life, Node, SIDES};
+use super::{
+    life::{Node, SIDES},
+    net::Net,
+};
 use crate::paths::{
     PathKind, Side,
     core::{LOOK_EVERY, OPENING_MAX, Output, ROUND_GAP},
@@ -120,26 +123,34 @@ impl Checks {
     }
 
     /// Looks at a life after each event.
-    pub(super) fn look(&mut self, life: &mut Life) -> Result<Verdict, String> {
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn look(
+        &mut self,
+        now: Duration,
+        nodes: Option<&[Node; 2]>,
+        net: &mut Net,
+        calm_at: Duration,
+    ) -> Result<Verdict, String> {
         if let Some(broken) = self.broken.take() {
             return Err(broken);
         }
-        let now = life.now;
         let mut is_right = false;
-        if let Some(nodes) = &life.nodes {
+        if let Some(nodes) = nodes {
             for side in SIDES {
-                if !life.net.places[side as usize].asleep {
+                if !net.places[side as usize].asleep {
                     self.one_path_is_active(side, &nodes[side as usize], now)?;
                     self.a_dead_path_is_left(side, &nodes[side as usize], now)?;
                 }
             }
             is_right = agree(nodes).is_ok() && everything_has_come(nodes);
         }
-        let calm = now.checked_sub(life.fate.calm_at.max(self.connected));
+        let calm = now.checked_sub(calm_at.max(self.connected));
         let Some(calm) = calm.filter(|calm| !calm.is_zero()) else { return Ok(Verdict::GoesOn) };
         self.right_since = if is_right { self.right_since.or(Some(now)) } else { None };
-        let Some(nodes) = &life.nodes else {
-            let for_long = now.saturating_sub(life.fate.calm_at) > AGREED_WITHIN * 2;
+        let Some(nodes) = nodes else {
+            let for_long = now.saturating_sub(calm_at) > AGREED_WITHIN * 2;
             return if for_long { Err("no connection in the calm".into()) } else { Ok(Verdict::GoesOn) };
         };
         if !is_right && calm > AGREED_WITHIN {
@@ -156,11 +167,12 @@ impl Checks {
             return Err("what was typed does not come".into());
         }
         let is_direct = nodes.iter().all(|node| is_direct(node));
-        if calm > DIRECT_WITHIN && !is_direct && life.can_meet() {
-            return Err(format!("{:?} could meet directly and do not", life.kinds()));
+        if calm > DIRECT_WITHIN && !is_direct && net.can_meet(now) {
+            let kinds = net.places.each_ref().map(|place| place.kind);
+            return Err(format!("{kinds:?} could meet directly and do not"));
         }
         let watched = self.right_since.is_some_and(|since| now - since > WATCHED);
-        let has_to_meet = !is_direct && life.can_meet();
+        let has_to_meet = !is_direct && net.can_meet(now);
         Ok(if watched && !has_to_meet { Verdict::Done } else { Verdict::GoesOn })
     }
 

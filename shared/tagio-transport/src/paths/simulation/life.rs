@@ -3,10 +3,11 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use tagio_testkit::{Seeded, nat_lab::Kind};
+use tagio_testkit::Seeded;
 use tagio_wire::{leg::PunchToken, nat::Mapping, session::Candidates};
 
 use super::{
@@ -43,8 +44,8 @@ const TRACE: usize = 300;
 #[derive(Debug)]
 enum Due {
     Wake(Side),
-    Arrive(Flight),
-    Punch { side: Side, round: u64, to: Vec<std::net::SocketAddr>, token: PunchToken, short: bool },
+    Arrive(Box<Flight>),
+    Punch { side: Side, round: u64, to: Vec<SocketAddr>, token: PunchToken, short: bool },
     Found { side: Side, guess: bool, peer: Option<Candidates> },
     NewLeg(u16),
     Key,
@@ -78,16 +79,16 @@ pub(super) struct Node {
 pub(super) struct Life {
     chance: Seeded,
     start: Instant,
-    pub(super) now: Duration,
+    now: Duration,
     queue: BTreeMap<(Duration, u64), (u32, Due)>,
     serial: u64,
-    pub(super) net: Net,
-    pub(super) nodes: Option<[Node; 2]>,
+    net: Net,
+    nodes: Option<[Node; 2]>,
     /// Counts connections; what belongs to an older one is nothing any more.
     epoch: u32,
     relay_lost: bool,
-    pub(super) fate: Fate,
-    pub(super) checks: Checks,
+    fate: Fate,
+    checks: Checks,
     trace: Option<VecDeque<String>>,
     fingerprint: u64,
 }
@@ -98,7 +99,9 @@ pub(super) struct Told {
     pub(super) fingerprint: u64,
     pub(super) connections: u32,
     pub(super) events: u64,
+    /// Of the last connection's viewer.
     pub(super) direct: bool,
+    pub(super) switches: u32,
 }
 
 /// Why a life is wrong, and how it came to that.
@@ -162,17 +165,21 @@ impl Life {
                 break;
             }
         }
+        let switches = self.nodes.as_ref().map_or(0, |[viewer, _]| viewer.core.stats().switches);
         let direct = self.nodes.as_ref().is_some_and(|[viewer, _]| {
             viewer.core.active().is_some_and(|(_, kind)| kind == PathKind::Direct)
         });
-        Ok(Told { fingerprint: self.fingerprint, connections: self.epoch, events: self.serial, direct })
+        Ok(Told {
+            fingerprint: self.fingerprint,
+            connections: self.epoch,
+            events: self.serial,
+            direct,
+            switches,
+        })
     }
 
     fn check(&mut self) -> Result<Verdict, String> {
-        let mut checks = std::mem::take(&mut self.checks);
-        let verdict = checks.look(self);
-        self.checks = checks;
-        verdict
+        self.checks.look(self.now, self.nodes.as_ref(), &mut self.net, self.fate.calm_at)
     }
 
     fn schedule(&mut self, after: Duration, due: Due) {
@@ -201,7 +208,7 @@ impl Life {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Wake(side) => self.wake(side),
-            Due::Arrive(flight) => self.arrive(flight),
+            Due::Arrive(flight) => self.arrive(*flight),
             Due::Punch { side, round, to, token, short } => {
                 if self.nodes.as_ref().is_some_and(|nodes| nodes[side as usize].round == round)
                     && !self.net.place(side).asleep
@@ -478,10 +485,10 @@ impl Life {
         self.tell(side, Input::Found { own, peer });
     }
 
-    fn fly(&mut self, side: Side, to: std::net::SocketAddr, datagram: Datagram, short: bool) {
+    fn fly(&mut self, side: Side, to: SocketAddr, datagram: Datagram, short: bool) {
         let copies = self.net.send(side, to, datagram, short, self.now, &mut self.chance);
         for (at, flight) in copies.into_iter().flatten() {
-            self.schedule(at - self.now, Due::Arrive(flight));
+            self.schedule(at - self.now, Due::Arrive(Box::new(flight)));
         }
     }
 
@@ -509,22 +516,6 @@ impl Life {
                 }
             }
         }
-    }
-}
-
-impl Life {
-    /// Whether these two meet without a guess, as far as what each knows of itself is still true.
-    pub(super) fn can_meet(&mut self) -> bool {
-        let now = self.now;
-        let [a, b] = &mut self.net.places;
-        let is_known = |place: &mut super::net::Place| {
-            place.mapping() != Mapping::EndpointIndependent || place.seen_by_relay(now) == place.public
-        };
-        super::fate::meet(a.kind, b.kind) && is_known(a) && is_known(b)
-    }
-
-    pub(super) fn kinds(&self) -> [Kind; 2] {
-        self.fate.kinds
     }
 }
 

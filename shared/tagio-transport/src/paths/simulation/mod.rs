@@ -13,12 +13,12 @@ use std::{
     env,
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tagio_testkit::Seeded;
+use tagio_testkit::{Seeded, nat_lab::Kind};
 
-use fate::Fate;
+use fate::{Fate, Turn};
 use life::{Told, live};
 
 /// Lives of a plain test run, which a debug build lives in a few seconds.
@@ -83,6 +83,25 @@ fn lives_of_every_kind_stay_right() {
         "{lives} lives, {direct:?} of them direct in the end, {events:?} events, {:.0} lives a second",
         lives as f64 / seconds
     );
+}
+
+/// Lives that were wrong once: what QUIC never sent again, and guesses without a pause.
+#[test]
+fn lives_that_were_wrong_stay_right() {
+    for seed in [1168, 10382] {
+        must_be_right(seed);
+    }
+}
+
+#[test]
+fn the_relays_death_is_not_noticed_in_a_direct_session() {
+    let second = Duration::from_secs(1);
+    for seed in 0..50 {
+        let turns = vec![(10 * second, Turn::RelayDown), (25 * second, Turn::RelayUp)];
+        let fate = Fate { turns, calm_at: 40 * second, ..Fate::quiet([Kind::PortCone, Kind::Linux]) };
+        let told = live(fate, Seeded::new(seed), true).unwrap_or_else(|wrong| panic!("{wrong}"));
+        assert_eq!((told.connections, told.switches, told.direct), (1, 1, true), "{told:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tagio_testkit::{
 };
 use tagio_wire::{leg::PunchToken, nat::Mapping};
 
-use super::quic::Packet;
+use super::{fate::meet, quic::Packet};
 use crate::{
     paths::Side,
     socket::{is_leg, mapped, unmapped},
@@ -190,6 +190,15 @@ impl Net {
     pub(super) fn relay_is_reached(&self) -> bool {
         let is_there = |place: &Place| !(place.cut_in || place.cut_out || place.asleep);
         self.relay_up && self.places.iter().all(is_there)
+    }
+
+    /// Whether the sides meet without a guess, as far as what each was told of itself is still true.
+    pub(super) fn can_meet(&mut self, now: Duration) -> bool {
+        let [a, b] = &mut self.places;
+        let is_known = |place: &mut Place| {
+            place.mapping() != Mapping::EndpointIndependent || place.seen_by_relay(now) == place.public
+        };
+        meet(a.kind, b.kind) && is_known(a) && is_known(b)
     }
 
     /// Sends from `side`; each copy that is not lost arrives after its time. `short`: dies before the other's gateway.
