@@ -117,7 +117,14 @@ impl Checks {
             Output::Open(_) => budgets.opens.spend(now),
             Output::FindCandidates { .. } => budgets.rounds.spend(now),
             Output::Guess { .. } => budgets.guesses.spend(now),
-            _ => None,
+            Output::Close(_)
+            | Output::SetStatus(..)
+            | Output::Ping(_)
+            | Output::Listen(_)
+            | Output::StopListening(_)
+            | Output::Punch { .. }
+            | Output::StopPunching
+            | Output::Tell(_) => None,
         };
         self.broken = self.broken.take().or_else(|| broken.map(|broken| format!("{side:?}: {broken}")));
     }
@@ -166,7 +173,7 @@ impl Checks {
         if calm > STREAM_WITHIN && !everything_has_come(nodes) {
             return Err("what was typed does not come".into());
         }
-        let is_direct = nodes.iter().all(|node| is_direct(node));
+        let is_direct = nodes.iter().all(is_direct);
         if calm > DIRECT_WITHIN && !is_direct && net.can_meet(now) {
             let kinds = net.places.each_ref().map(|place| place.kind);
             return Err(format!("{kinds:?} could meet directly and do not"));

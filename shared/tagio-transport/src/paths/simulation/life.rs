@@ -259,7 +259,14 @@ impl Life {
                 self.checks.woke(side, self.now);
                 self.wake(side);
             }
-            _ => {}
+            Turn::CutOut(..)
+            | Turn::CutIn(..)
+            | Turn::CutDirect(_)
+            | Turn::Mtu(_)
+            | Turn::Reboot(_)
+            | Turn::Move(_)
+            | Turn::Sleeps(_, true)
+            | Turn::Loss(_) => {}
         }
     }
 

@@ -35,7 +35,7 @@ fn life_of(seed: u64, is_traced: bool) -> Result<Told, life::Wrong> {
 #[track_caller]
 fn must_be_right(seed: u64) -> Told {
     life_of(seed, false).unwrap_or_else(|_| {
-        let wrong = life_of(seed, true).err().expect("a seed brings the same life back");
+        let wrong = life_of(seed, true).expect_err("a seed brings the same life back");
         let fate = Fate::any(&mut Seeded::new(seed));
         panic!("TAGIO_SEED={seed}\n{fate:#?}\n{wrong}");
     })

@@ -111,7 +111,15 @@ impl Place {
             Kind::UdpBlocked => Mapping::Blocked,
             Kind::SymmetricSequential => Mapping::Sequential { step: 1 },
             Kind::SymmetricAddress | Kind::Symmetric | Kind::CarrierSymmetric => Mapping::Random,
-            _ => Mapping::EndpointIndependent,
+            Kind::None
+            | Kind::Firewall
+            | Kind::FullCone
+            | Kind::AddressCone
+            | Kind::PortCone
+            | Kind::PortConeRandom
+            | Kind::Linux
+            | Kind::LinuxOpen
+            | Kind::CarrierPortCone => Mapping::EndpointIndependent,
         }
     }
 
