@@ -5,12 +5,12 @@ use std::{collections::VecDeque, time::Duration};
 use noq::PathStatus;
 
 use super::{
-    life::{Node, SIDES},
+    life::{KEY_EVERY, Node, SIDES},
     net::Net,
 };
 use crate::paths::{
     PathKind, Side,
-    core::{LOOK_EVERY, OPENING_MAX, Output, ROUND_GAP},
+    core::{KEEP_ALIVE, LOOK_EVERY, OPENING_MAX, Output, ROUND_GAP},
     punching::PUNCH_AT,
     selector::dead_after,
 };
@@ -216,8 +216,10 @@ impl Checks {
         let Some(unanswered) = path.unanswered else { return Ok(()) };
         let rtt = node.end.sample(id).unwrap_or_default().rtt;
         let silence = now.saturating_sub(unanswered.max(since).max(self.woke[side as usize]));
-        // Counters show that nothing answers only once QUIC has asked again, and again where that was lost, too.
-        let limit = dead_after(rtt) + rtt * 4 + 6 * LOOK_EVERY;
+        // The counters show that nothing answers once something more is sent: the viewer types, the host asks for a sign
+        // of life now and then.
+        let sends_again = if side == Side::Viewer { KEY_EVERY } else { KEEP_ALIVE };
+        let limit = dead_after(rtt) + sends_again + 4 * LOOK_EVERY;
         // What was silent for long already is left at the next look, once there is another.
         let may_leave = now - self.alone[side as usize] > 3 * LOOK_EVERY;
         if may_leave && silence > limit {

@@ -36,7 +36,7 @@ const STUN_PATIENCE: Duration = Duration::from_secs(1);
 /// How soon `nat_watch` sees another address.
 const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
 /// How often a key is pressed.
-const KEY_EVERY: Duration = Duration::from_millis(130);
+pub(super) const KEY_EVERY: Duration = Duration::from_millis(130);
 /// Last events that a failed life shows.
 const TRACE: usize = 300;
 
