@@ -1,6 +1,9 @@
 //! One session's connection and its streams, without a type of the QUIC library in sight.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -23,6 +26,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub struct Connection {
     pub(crate) quic: noq::Connection,
     pub(crate) switch: Arc<Switch>,
+    /// When one of the two began to make it.
+    pub(crate) begun: Instant,
 }
 
 /// The sending half of a stream.
@@ -34,8 +39,8 @@ pub struct SendStream(noq::SendStream);
 pub struct RecvStream(noq::RecvStream);
 
 impl Connection {
-    pub(crate) fn new(quic: noq::Connection, switch: Arc<Switch>) -> Self {
-        Self { quic, switch }
+    pub(crate) fn new(quic: noq::Connection, switch: Arc<Switch>, begun: Instant) -> Self {
+        Self { quic, switch, begun }
     }
 
     /// 32 bytes that only the two ends of this very TLS channel know (RFC 8446, section 7.5).

@@ -4,7 +4,7 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use noq::{
@@ -176,6 +176,7 @@ impl Endpoint {
     /// # Errors
     /// Nobody answers, or somebody who speaks something else.
     pub async fn connect(&self, to: SocketAddr) -> Result<Connection, ConnectError> {
+        let begun = Instant::now();
         let connecting = self
             .quic
             .connect_with(self.client.clone(), mapped(to), TLS_NAME)
@@ -184,7 +185,7 @@ impl Endpoint {
             noq::ConnectionError::TimedOut => ConnectError::TimedOut,
             other => ConnectError::Refused(other.to_string()),
         })?;
-        Ok(Connection::new(connection, Arc::clone(&self.switch)))
+        Ok(Connection::new(connection, Arc::clone(&self.switch), begun))
     }
 
     /// Waits until somebody knocks; `None` once the endpoint is closed.
@@ -218,8 +219,9 @@ impl Incoming {
     /// # Errors
     /// It went away or speaks something else.
     pub async fn accept(self) -> Result<Connection, ConnectError> {
+        let begun = Instant::now();
         let connection = self.incoming.await.map_err(|error| ConnectError::Refused(error.to_string()))?;
-        Ok(Connection::new(connection, self.switch))
+        Ok(Connection::new(connection, self.switch, begun))
     }
 
     /// Turns it away.

@@ -27,6 +27,8 @@ pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
-pub use paths::{Outcome, PathFacts, PathKind, PathReport, Paths, PathsEvent, Relayed, Side, Tried};
+pub use paths::{
+    Outcome, PathFacts, PathFigures, PathKind, PathReport, PathStats, Paths, PathsEvent, Relayed, Side, Tried,
+};
 pub use port_mapping::{MappedAddr, MappedBy, PortMapping};
 pub use stun::NatReport;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::stdout::word;
-use crate::engine::status::{Spread, ViewerStatus};
+use crate::engine::status::{PathFigures, PathStats, Spread, ViewerStatus};
 
 /// How often a line is written.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
@@ -19,7 +19,45 @@ struct Stats {
     video: bool,
     path: Option<&'static str>,
     rtt_ms: Option<f64>,
+    paths: Paths,
     latency_ms: Latency,
+}
+
+#[derive(Serialize)]
+struct Paths {
+    first_ms: Option<f64>,
+    direct_ms: Option<f64>,
+    switches: u32,
+    all: Vec<OnePath>,
+}
+
+#[derive(Serialize)]
+struct OnePath {
+    path: &'static str,
+    stands: bool,
+    rtt_ms: f64,
+    sent: u64,
+    received: u64,
+    lost: u64,
+}
+
+impl From<&PathStats> for Paths {
+    fn from(stats: &PathStats) -> Self {
+        let PathStats { first, direct, switches, paths } = stats;
+        Self {
+            first_ms: first.map(ms),
+            direct_ms: direct.map(ms),
+            switches: *switches,
+            all: paths.iter().map(OnePath::from).collect(),
+        }
+    }
+}
+
+impl From<&PathFigures> for OnePath {
+    fn from(figures: &PathFigures) -> Self {
+        let PathFigures { kind, stands, rtt, sent, received, lost } = *figures;
+        Self { path: word(kind), stands, rtt_ms: ms(rtt), sent, received, lost }
+    }
 }
 
 #[derive(Serialize)]
@@ -58,6 +96,7 @@ pub(super) fn line(time: Duration, status: &ViewerStatus) -> serde_json::Result<
         video: figures.has_video,
         path: status.path.map(word),
         rtt_ms: status.rtt.map(ms),
+        paths: Paths::from(&status.paths),
         latency_ms: Latency {
             capture: figures.capture.into(),
             encode: figures.encode.into(),
@@ -105,9 +144,27 @@ mod tests {
             has_video: false,
         };
         let rtt = Some(Duration::from_micros(400));
-        let status = ViewerStatus { figures, path: Some(PathKind::Direct), rtt, ..initial_status() };
+        let relay = PathFigures {
+            kind: PathKind::Relay,
+            stands: true,
+            rtt: Duration::from_millis(61),
+            sent: 90,
+            received: 80,
+            lost: 1,
+        };
+        let paths = PathStats {
+            first: Some(Duration::from_millis(83)),
+            direct: None,
+            switches: 0,
+            paths: vec![relay],
+        };
+        let status = ViewerStatus { figures, path: Some(PathKind::Direct), rtt, paths, ..initial_status() };
         let expected = json!({
             "t": 12.0, "fps": 30, "mbit_s": 1.25, "exact": 1.0, "video": false, "path": "direct", "rtt_ms": 0.4,
+            "paths": {
+                "first_ms": 83.0, "direct_ms": null, "switches": 0,
+                "all": [{"path": "relay", "stands": true, "rtt_ms": 61.0, "sent": 90, "received": 80, "lost": 1}],
+            },
             "latency_ms": {
                 "capture": {"p50": 0.3, "p95": 0.5},
                 "encode": {"p50": 1.2, "p95": 2.5},

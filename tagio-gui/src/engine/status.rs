@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-pub use tagio_transport::{Carrier, CarrierKind, Outcome, PathKind, PathReport, Relayed, Tried};
+pub use tagio_transport::{
+    Carrier, CarrierKind, Outcome, PathFigures, PathKind, PathReport, PathStats, Relayed, Tried,
+};
 use tagio_wire::{
     Fingerprint, PeerId, Point, Size,
     input::InputEvent,
@@ -130,6 +132,8 @@ pub struct ViewerStatus {
     pub rtt: Option<Duration>,
     /// How the search for a direct path goes.
     pub search: PathReport,
+    /// How the paths have fared; that it changes is no news.
+    pub paths: PathStats,
     /// Of the last second.
     pub figures: Figures,
     /// Size of the host's screen; zero before the first picture.

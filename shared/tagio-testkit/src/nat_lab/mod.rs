@@ -8,6 +8,7 @@
 //! Each place is a network namespace. Linux routers are the kernel's own masquerading; all other kinds of NAT, and the
 //! distances, are pure code on TUN devices ([`tun`]), because no kernel has them.
 
+mod gateway;
 mod home;
 mod kind;
 mod meeting;
@@ -27,6 +28,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+pub use gateway::Gateway;
 pub use kind::Kind;
 pub use meeting::{Meeting, Trial, is_direct};
 pub use site::{RELAY_ADDRESS_V6, RELAY_ADDRESSES, Site};

@@ -130,35 +130,57 @@ impl Nat {
     }
 
     fn pass_out(&mut self, packet: &mut Packet<'_>, now: Duration) -> Option<()> {
-        let (inside, remote) = (packet.source(), packet.destination());
-        if inside.port() == 0 {
-            return None;
-        }
-        let key = Key { protocol: packet.protocol, inside, remote: self.behaviour.mapping.part_of(remote) };
-        let port = self.mapped_port(key, now)?;
-        let mapping = self.mappings.get_mut(&(key.protocol, port))?;
-        mapping.last_used = now;
-        mapping.contacted.insert(self.behaviour.filtering.part_of(remote), now);
-        packet.set_source(SocketAddrV4::new(self.outside, port));
+        let source = self.outward(packet.protocol, packet.source(), packet.destination(), now)?;
+        packet.set_source(source);
         Some(())
     }
 
     fn pass_in(&mut self, packet: &mut Packet<'_>, now: Duration) -> Option<()> {
-        let place = (packet.protocol, packet.destination().port());
+        let destination = self.inward(packet.protocol, packet.source(), packet.destination().port(), now)?;
+        packet.set_destination(destination);
+        Some(())
+    }
+
+    /// The outside source of what `inside` sends to `remote`; `None` where there is no way out.
+    pub(super) fn outward(
+        &mut self,
+        protocol: Protocol,
+        inside: SocketAddrV4,
+        remote: SocketAddrV4,
+        now: Duration,
+    ) -> Option<SocketAddrV4> {
+        if inside.port() == 0 {
+            return None;
+        }
+        let key = Key { protocol, inside, remote: self.behaviour.mapping.part_of(remote) };
+        let port = self.mapped_port(key, now)?;
+        let mapping = self.mappings.get_mut(&(protocol, port))?;
+        mapping.last_used = now;
+        mapping.contacted.insert(self.behaviour.filtering.part_of(remote), now);
+        Some(SocketAddrV4::new(self.outside, port))
+    }
+
+    /// Whom of the inside reaches what `remote` sends to this outside port; `None` where the filter drops it.
+    pub(super) fn inward(
+        &mut self,
+        protocol: Protocol,
+        remote: SocketAddrV4,
+        port: u16,
+        now: Duration,
+    ) -> Option<SocketAddrV4> {
+        let place = (protocol, port);
         if self.is_free(place, now) {
             return None;
         }
-        let timeout = self.timeout(packet.protocol);
+        let timeout = self.timeout(protocol);
         let mapping = self.mappings.get_mut(&place)?;
-        let remote = self.behaviour.filtering.part_of(packet.source());
-        match mapping.contacted.get_mut(&remote) {
+        match mapping.contacted.get_mut(&self.behaviour.filtering.part_of(remote)) {
             Some(last) if now.saturating_sub(*last) <= timeout => *last = now,
             Some(_) | None => return None,
         }
         // What comes in keeps it too, as in most homes.
         mapping.last_used = now;
-        packet.set_destination(mapping.key.inside);
-        Some(())
+        Some(mapping.key.inside)
     }
 
     fn mapped_port(&mut self, key: Key, now: Duration) -> Option<u16> {

@@ -1,18 +1,21 @@
 //! The paths of one session: opens direct ones for as long as the session lasts, keeps exactly one active,
 //! and leaves one that dies.
 //!
-//! Both sides run a [`Paths`] task. The viewer's starts a *round* by sending its candidates, the host answers with its
+//! Both sides run a [`Paths`] task: a thin driver of [`core`], which decides.  The viewer's starts a *round* by sending its candidates, the host answers with its
 //! own; each side then sends a few `PUNCH` datagrams to each of the other's, and guesses what it cannot know. Where a
 //! punch is answered, the viewer opens a QUIC path, which QUIC validates by itself.
 
 mod candidates;
+mod core;
 mod plan;
 mod punching;
 mod report;
 mod selector;
+#[cfg(all(test, target_os = "linux"))]
+mod simulation;
+mod stats;
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +26,7 @@ use tagio_wire::{leg::PunchToken, nat::Mapping, session::Candidates};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    time::sleep_until,
 };
 use tokio_stream::Stream;
 
@@ -34,36 +37,12 @@ use crate::{
 };
 
 pub(crate) use candidates::{host_candidates, is_usable};
+use core::{Input, Output, PathCore};
 pub use report::{Outcome, PathReport, Relayed, Tried};
-use selector::{Action, Sample, Selector};
+use selector::Sample;
 pub use selector::{PathKind, Side};
+pub use stats::{PathFigures, PathStats};
 
-/// How often the active path's counters are looked at: a third of the shortest silence that matters.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often each side asks for a sign of life on every path: what a NAT's shortest time-out needs, and
-/// three times within QUIC's limit for an idle path. QUIC's own keep-alive does not serve: it is put off by
-/// what comes in, and acknowledgements may travel on another path, so the side that asks hears nothing on
-/// this one.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
-/// Pauses before the rounds of a session that has no direct path; the last one repeats.
-const ROUND_PAUSES: [Duration; 6] = [
-    Duration::ZERO,
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(8),
-    Duration::from_secs(20),
-    Duration::from_secs(60),
-];
-/// Of every so many rounds the first is one in which ports are guessed, too.
-const GUESS_EVERY: usize = 4;
-/// After the host has sent its candidates it waits so much longer than a round trip before it punches: by then the
-/// viewer has.
-const HELD_BACK: Duration = Duration::from_millis(30);
-/// Rounds of a peer that come faster than this are ignored: its candidates are addresses of its choice, and
-/// nobody shall make this side send more than a few small packets a second to them.
-const ROUND_GAP: Duration = Duration::from_millis(900);
-/// Direct paths that are being opened at once; leaves room among QUIC's for the one in use.
-const OPENING_MAX: usize = 3;
 /// Events that nobody has fetched yet. The owner's loop fetches them at once; more would be a bug.
 const EVENTS: usize = 32;
 
@@ -96,6 +75,7 @@ pub struct Paths {
     events: mpsc::Receiver<PathsEvent>,
     facts: watch::Receiver<PathFacts>,
     report: watch::Receiver<PathReport>,
+    stats: watch::Receiver<PathStats>,
     _task: JoinSet<()>,
 }
 
@@ -103,6 +83,7 @@ pub struct Paths {
 enum Wish {
     Punch(Candidates),
     AddRelay(SocketAddr),
+    NetworkChanged,
 }
 
 /// Where this side may be reached.
@@ -150,19 +131,17 @@ impl Paths {
             watch::channel(PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO });
         let (report_tx, report) =
             watch::channel(PathReport { own: own.endpoint.nat().mapping, ..PathReport::default() });
+        let (stats_tx, stats) = watch::channel(PathStats::default());
         let (punches_tx, punches) = mpsc::channel(EVENTS);
+        let now = Instant::now();
         let keeper = Keeper {
             connection: connection.clone(),
-            side,
-            selector: Selector::new(side),
+            core: PathCore::new(side, kind, own.endpoint.nat().mapping, connection.begun, now),
             own,
-            peer_token: None,
-            opening: BTreeSet::new(),
-            round: 0,
-            last_round: None,
             events: events_tx,
             facts: facts_tx,
             report: report_tx,
+            stats: stats_tx,
             punches_tx,
             preparing: JoinSet::new(),
             punching: JoinSet::new(),
@@ -171,7 +150,7 @@ impl Paths {
         };
         let mut task = JoinSet::new();
         task.spawn(keeper.run(wishes_rx, punches));
-        Self { wishes, events, facts, report, _task: task }
+        Self { wishes, events, facts, report, stats, _task: task }
     }
 
     /// The next event; `None` once the connection is over.
@@ -189,10 +168,20 @@ impl Paths {
         self.report.borrow().clone()
     }
 
+    /// How the paths have fared so far.
+    pub fn stats(&self) -> PathStats {
+        self.stats.borrow().clone()
+    }
+
     /// The peer's candidates have come: sends punches there, and the host's own candidates.
     pub fn punch(&self, peer: Candidates) {
         // Full only when the peer floods; its rounds are seconds apart.
         self.wishes.try_send(Wish::Punch(peer)).ok();
+    }
+
+    /// This machine is in another network than before: starts a round at once, or has the viewer start one.
+    pub fn network_changed(&self) {
+        self.wishes.try_send(Wish::NetworkChanged).ok();
     }
 
     /// Viewer only: opens a path over another relay leg.
@@ -201,20 +190,15 @@ impl Paths {
     }
 }
 
-/// The task behind [`Paths`].
+/// The task behind [`Paths`]: hands to the core what happens, and does what it says.
 struct Keeper {
     connection: Connection,
-    side: Side,
-    selector: Selector<PathId>,
+    core: PathCore<PathId>,
     own: Own,
-    peer_token: Option<PunchToken>,
-    /// Addresses to which a path is being opened.
-    opening: BTreeSet<SocketAddr>,
-    round: usize,
-    last_round: Option<Instant>,
     events: mpsc::Sender<PathsEvent>,
     facts: watch::Sender<PathFacts>,
     report: watch::Sender<PathReport>,
+    stats: watch::Sender<PathStats>,
     punches_tx: mpsc::Sender<PunchEvent>,
     /// Finds out this side's candidates; with the peer's where those have come.
     preparing: JoinSet<(Candidates, Option<Candidates>)>,
@@ -228,49 +212,42 @@ impl Keeper {
     async fn run(mut self, mut wishes: mpsc::Receiver<Wish>, mut punches: mpsc::Receiver<PunchEvent>) {
         let mut path_events = self.connection.quic.path_events();
         self.switch().listen_for_punches(self.own.token, self.punches_tx.clone());
-        self.established(PathId::ZERO);
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut keep_alive = interval(KEEP_ALIVE);
-        keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let round = sleep(ROUND_PAUSES[0]);
-        tokio::pin!(round);
+        self.on_established(PathId::ZERO);
         let over = self.connection.clone();
         let over = over.closed();
         tokio::pin!(over);
         loop {
+            self.do_outputs();
             tokio::select! {
                 _ = &mut over => break,
                 event = std::future::poll_fn(|cx| Pin::new(&mut path_events).poll_next(cx)) => match event {
-                    Some(Ok(event)) => self.on_path_event(event),
+                    Some(Ok(event)) => self.on_path_event(&event),
                     // Missed events show up in the counters at the next look.
                     Some(Err(_)) => {}
                     None => break,
                 },
-                Some(punch) = punches.recv() => self.on_punch(punch),
+                Some(PunchEvent::Reached(addr) | PunchEvent::Answered(addr)) = punches.recv() => {
+                    self.handle(Input::Heard(mapped(addr)));
+                }
                 wish = wishes.recv() => match wish {
-                    Some(Wish::Punch(peer)) => self.on_peer_candidates(peer),
-                    Some(Wish::AddRelay(leg)) => self.open(leg),
+                    Some(Wish::Punch(peer)) => self.handle(Input::PeerCandidates(peer)),
+                    Some(Wish::AddRelay(leg)) => self.handle(Input::NewLeg(leg)),
+                    Some(Wish::NetworkChanged) => self.handle(Input::NetworkChanged),
                     None => break,
                 },
-                () = &mut round, if self.side == Side::Viewer => {
-                    let pause = self.start_round();
-                    round.as_mut().reset(tokio::time::Instant::now() + pause);
+                () = sleep_until(self.core.next_wake().into()) => {
+                    let quic = &self.connection.quic;
+                    self.core.wake(Instant::now(), |id| counters(quic, id));
                 }
-                _ = look.tick() => self.look(Instant::now()),
-                _ = keep_alive.tick() => self.selector.all().into_iter().for_each(|id| self.ping(id)),
                 Some(prepared) = self.preparing.join_next() => if let Ok((own, peer)) = prepared {
-                    self.on_prepared(own, peer);
+                    self.handle(Input::Found { own, peer });
                 },
                 Some(_) = self.punching.join_next() => {}
                 Some(_) = self.guessing.join_next() => {}
-                Some(attempt) = self.attempts.join_next() => {
-                    if let Ok(Some((addr, error))) = attempt {
-                        tracing::debug!(addr = %unmapped(addr), %error, "path not opened");
-                        self.note(addr, Outcome::Failed);
-                        self.opening.remove(&addr);
-                    }
-                }
+                Some(attempt) = self.attempts.join_next() => if let Ok(Some((addr, error))) = attempt {
+                    tracing::debug!(addr = %unmapped(addr), %error, "path not opened");
+                    self.handle(Input::NotOpened(addr));
+                },
             }
         }
     }
@@ -279,202 +256,123 @@ impl Keeper {
         &self.connection.switch
     }
 
-    fn established(&mut self, id: PathId) {
-        let Some(path) = self.connection.quic.path(id) else { return };
-        let Ok(addr) = path.remote_address() else { return };
-        self.opening.remove(&addr);
-        let kind = if is_leg(addr) { PathKind::Relay } else { PathKind::Direct };
-        tracing::debug!(?id, ?kind, "path stands");
-        if let Some(carrier) = self.switch().carrier(addr) {
-            self.report.send_modify(|report| report.carrier = Some(carrier));
-        }
-        if kind == PathKind::Direct {
-            self.note(addr, Outcome::Open);
-            self.punching.abort_all();
-            self.guessing.abort_all();
-        }
-        let action = self.selector.established(id, kind);
-        self.act(action);
+    fn handle(&mut self, input: Input<PathId>) {
+        self.core.handle(Instant::now(), input);
     }
 
-    fn on_path_event(&mut self, event: PathEvent) {
-        match event {
-            PathEvent::Established { id, .. } => self.established(id),
-            PathEvent::Abandoned { id, reason, .. } => {
+    fn on_established(&mut self, id: PathId) {
+        let Some(path) = self.connection.quic.path(id) else { return };
+        let Ok(addr) = path.remote_address() else { return };
+        tracing::debug!(?id, addr = %unmapped(addr), "path stands");
+        if let Some(carrier) = self.switch().carrier(addr) {
+            self.handle(Input::CarriedBy(carrier));
+        }
+        self.handle(Input::Established { id, addr });
+    }
+
+    fn on_path_event(&mut self, event: &PathEvent) {
+        match *event {
+            PathEvent::Established { id, .. } => self.on_established(id),
+            PathEvent::Abandoned { id, ref reason, .. } => {
                 tracing::debug!(?id, ?reason, "path gone");
-                let had_relay = self.selector.has(PathKind::Relay);
-                let had_direct = self.selector.has(PathKind::Direct);
-                let action = self.selector.closed(id);
-                self.act(action);
-                if had_direct && !self.selector.has(PathKind::Direct) {
-                    self.round = 0;
-                }
-                if had_relay && !self.selector.has(PathKind::Relay) {
-                    self.tell(PathsEvent::RelayLost);
-                }
+                self.handle(Input::Abandoned(id));
             }
-            PathEvent::RemoteStatus { id, status, .. } if self.side == Side::Host => {
-                if let Some(path) = self.connection.quic.path(id) {
-                    path.set_status(status).ok();
-                }
-                if status == PathStatus::Available {
-                    let action = self.selector.remote_prefers(id);
-                    self.act(action);
-                }
-            }
+            PathEvent::RemoteStatus { id, status, .. } => self.handle(Input::RemoteStatus { id, status }),
             _ => {}
         }
     }
 
-    fn act(&mut self, action: Option<Action<PathId>>) {
-        match action {
-            None => {}
-            Some(Action::Ping(id)) => self.ping(id),
-            Some(Action::Close(id)) => {
+    fn do_outputs(&mut self) {
+        while let Some(output) = self.core.poll_output() {
+            self.carry_out(output);
+        }
+        self.facts.send_if_modified(|facts| replace_if_new(facts, &self.core.facts()));
+        self.report.send_if_modified(|report| replace_if_new(report, self.core.report()));
+        self.stats.send_if_modified(|stats| replace_if_new(stats, &self.core.stats()));
+    }
+
+    fn carry_out(&mut self, output: Output<PathId>) {
+        let path = |id| self.connection.quic.path(id);
+        match output {
+            Output::Open(addr) => self.open(addr),
+            // What is asked of a path that has just gone is refused, and so is to close the last one.
+            Output::Close(id) => {
                 tracing::debug!(?id, "path closed");
-                if let Some(path) = self.connection.quic.path(id) {
-                    // Refused for the last path, which then stays.
-                    path.close().ok();
-                }
-                let next = self.selector.closed(id);
-                if next != Some(Action::Close(id)) {
-                    self.act(next);
-                }
+                path(id).and_then(|path| path.close().ok());
             }
-            Some(Action::Prefer(id)) => self.prefer(id),
-        }
-    }
-
-    fn ping(&self, id: PathId) {
-        if let Some(path) = self.connection.quic.path(id) {
-            // Refused by a path that has just closed.
-            path.ping().ok();
-        }
-    }
-
-    fn prefer(&mut self, id: PathId) {
-        let Some((_, kind)) = self.selector.active() else { return };
-        if self.side == Side::Viewer {
-            for other in self.selector.all().into_iter().filter(|other| *other != id) {
-                if let Some(path) = self.connection.quic.path(other) {
-                    path.set_status(PathStatus::Backup).ok();
-                }
+            Output::SetStatus(id, status) => {
+                path(id).and_then(|path| path.set_status(status).ok());
             }
-            if let Some(path) = self.connection.quic.path(id) {
-                path.set_status(PathStatus::Available).ok();
+            Output::Ping(id) => {
+                path(id).and_then(|path| path.ping().ok());
             }
-        }
-        tracing::info!(?kind, "path in use");
-        self.tell(PathsEvent::Changed(kind));
-        self.look(Instant::now());
-    }
-
-    fn tell(&self, event: PathsEvent) {
-        if self.events.try_send(event).is_err() {
-            tracing::warn!("nobody fetches path events");
-        }
-    }
-
-    fn look(&mut self, now: Instant) {
-        let Some((id, kind)) = self.selector.active() else { return };
-        let Some(path) = self.connection.quic.path(id) else { return };
-        let stats = path.stats();
-        let sample =
-            Sample { sent: stats.udp_tx.datagrams, received: stats.udp_rx.datagrams, rtt: stats.rtt };
-        let action = self.selector.look(now, sample);
-        self.act(action);
-        let silence = self.selector.silence(now);
-        self.facts.send_replace(PathFacts { kind, rtt: sample.rtt, silence });
-    }
-
-    /// Sends the viewer's candidates, unless a direct path stands, and says when the next round is due.
-    fn start_round(&mut self) -> Duration {
-        let direct = self.selector.has(PathKind::Direct);
-        if !direct {
-            let guess = self.round.is_multiple_of(GUESS_EVERY);
-            let own = self.own.clone().candidates(guess);
-            self.preparing.spawn(async move { (own.await, None) });
-        }
-        if direct {
-            return ROUND_PAUSES[1];
-        }
-        self.round += 1;
-        ROUND_PAUSES[self.round.min(ROUND_PAUSES.len() - 1)]
-    }
-
-    fn on_peer_candidates(&mut self, peer: Candidates) {
-        let now = Instant::now();
-        if self.last_round.is_some_and(|last| now.saturating_duration_since(last) < ROUND_GAP) {
-            return;
-        }
-        self.last_round = Some(now);
-        if self.peer_token != Some(peer.token) {
-            if let Some(old) = self.peer_token.replace(peer.token) {
-                self.switch().stop_listening(old);
+            Output::FindCandidates { guess, peer } => {
+                let own = self.own.clone().candidates(guess);
+                self.preparing.spawn(async move { (own.await, peer) });
             }
-            self.switch().listen_for_punches(peer.token, self.punches_tx.clone());
-        }
-        let own = self.own.clone().candidates(peer.guess);
-        self.preparing.spawn(async move { (own.await, Some(peer)) });
-    }
-
-    /// This side's candidates are known: the peer is told, and punched if its own are here.
-    fn on_prepared(&mut self, own: Candidates, peer: Option<Candidates>) {
-        if let Some(peer) = &peer {
-            self.punch(&own, peer);
-        }
-        if peer.is_none() || self.side == Side::Host {
-            self.tell(PathsEvent::SendCandidates(own));
-        }
-    }
-
-    fn punch(&mut self, own: &Candidates, peer: &Candidates) {
-        let plan = plan::plan(own.mapping, &own.addrs, peer);
-        let guess = plan.guess.filter(|_| peer.guess && !self.selector.has(PathKind::Direct));
-        tracing::debug!(own = ?own.mapping, peer = ?peer.mapping, targets = ?plan.targets, ?guess, "punching");
-        self.report
-            .send_modify(|report| report.begin(own.mapping, peer.mapping, &plan.targets, guess.is_some()));
-        let held_back = (self.side == Side::Host).then(|| self.facts.borrow().rtt + HELD_BACK);
-        // A newer round replaces one that is still under way; guessing goes on.
-        self.punching.abort_all();
-        self.punching.spawn(punching::punch(Arc::clone(self.switch()), plan.targets, peer.token, held_back));
-        if let Some(guess) = guess {
-            self.guessing.abort_all();
-            let switch = Arc::clone(self.switch());
-            self.guessing.spawn(punching::guess(switch, guess, peer.token, self.own.token));
-        }
-    }
-
-    fn on_punch(&mut self, punch: PunchEvent) {
-        let (PunchEvent::Reached(addr) | PunchEvent::Answered(addr)) = punch;
-        self.note(addr, Outcome::Answered);
-        if self.side == Side::Viewer && !self.selector.has(PathKind::Direct) {
-            self.open(mapped(addr));
-        }
-    }
-
-    fn note(&self, addr: SocketAddr, outcome: Outcome) {
-        if !is_leg(addr) {
-            self.report.send_modify(|report| report.note(unmapped(addr), outcome));
+            Output::Listen(token) => self.switch().listen_for_punches(token, self.punches_tx.clone()),
+            Output::StopListening(token) => self.switch().stop_listening(token),
+            Output::Punch { targets, token, held_back } => {
+                self.punching.abort_all();
+                self.punching.spawn(punching::punch(Arc::clone(self.switch()), targets, token, held_back));
+            }
+            Output::Guess { guess, token } => {
+                self.guessing.abort_all();
+                let switch = Arc::clone(self.switch());
+                self.guessing.spawn(punching::guess(switch, guess, token, self.own.token));
+            }
+            Output::StopPunching => {
+                self.punching.abort_all();
+                self.guessing.abort_all();
+            }
+            Output::Tell(event) => self.tell(event),
         }
     }
 
     fn open(&mut self, addr: SocketAddr) {
-        if self.opening.len() >= OPENING_MAX || !self.opening.insert(addr) {
-            return;
-        }
         tracing::debug!(addr = %unmapped(addr), "opening a path");
         // Backup until it is chosen. That it stands comes as a path event.
         let opened = self.connection.quic.open_path(addr, PathStatus::Backup);
         self.attempts.spawn(async move { opened.await.err().map(|error| (addr, error)) });
     }
+
+    fn tell(&self, event: PathsEvent) {
+        if let PathsEvent::Changed(kind) = &event {
+            tracing::info!(?kind, "path in use");
+        }
+        if self.events.try_send(event).is_err() {
+            tracing::warn!("nobody fetches path events");
+        }
+    }
+}
+
+/// What has gone over a path and come back, as long as it stands.
+fn counters(quic: &noq::Connection, id: PathId) -> Option<Sample> {
+    let stats = quic.path(id)?.stats();
+    Some(Sample {
+        sent: stats.udp_tx.datagrams,
+        received: stats.udp_rx.datagrams,
+        lost: stats.lost_packets,
+        rtt: stats.rtt,
+    })
+}
+
+/// Whether that was news.
+fn replace_if_new<T: Clone + PartialEq>(known: &mut T, newest: &T) -> bool {
+    let is_new = known != newest;
+    if is_new {
+        known.clone_from(newest);
+    }
+    is_new
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        let PathStats { first, direct, switches, paths } = self.core.stats();
+        tracing::info!(?first, ?direct, switches, ?paths, "paths of a session that is over");
         self.switch().extras().close_all(self.own.token);
         self.switch().stop_listening(self.own.token);
-        if let Some(token) = self.peer_token {
+        if let Some(token) = self.core.peer_token() {
             self.switch().stop_listening(token);
         }
     }

@@ -18,7 +18,7 @@ use super::plan::{Guess, PORT_MIN};
 use crate::socket::{Switch, Udp};
 
 /// When punches of a round are sent: at once, and again for NATs that open on the second packet, and for losses.
-const PUNCH_AT: [Duration; 4] =
+pub(super) const PUNCH_AT: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(120), Duration::from_millis(400), Duration::from_millis(1200)];
 
 /// Routers that a punch may pass that shall only open this side's own NAT: its own router, which may count twice.

@@ -38,6 +38,7 @@ const OWN_GAP: Duration = Duration::from_millis(120);
 pub(crate) struct Sample {
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    pub(crate) lost: u64,
     pub(crate) rtt: Duration,
 }
 
@@ -71,7 +72,7 @@ pub(crate) struct Selector<K> {
 }
 
 /// How long the active path may keep silent before it counts as dead.
-fn dead_after(rtt: Duration) -> Duration {
+pub(super) fn dead_after(rtt: Duration) -> Duration {
     DEAD_AFTER_MIN.max(rtt * 2 + Duration::from_millis(50))
 }
 
@@ -123,14 +124,14 @@ impl<K: Ord + Copy> Selector<K> {
         Some(Action::Prefer(id))
     }
 
-    /// A path is gone.
+    /// A path is gone. Of several through the relay the newest is the likeliest to live.
     pub(crate) fn closed(&mut self, id: K) -> Option<Action<K>> {
         self.paths.remove(&id);
         if self.active != Some(id) {
             return None;
         }
         let direct = self.paths.iter().find(|(_, path)| path.kind == PathKind::Direct);
-        self.active = direct.or_else(|| self.paths.iter().next()).map(|(id, _)| *id);
+        self.active = direct.or_else(|| self.paths.iter().next_back()).map(|(id, _)| *id);
         self.active.map(Action::Prefer)
     }
 
@@ -177,7 +178,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn sample(sent: u64, received: u64) -> Sample {
-        Sample { sent, received, rtt: MS }
+        Sample { sent, received, lost: 0, rtt: MS }
     }
 
     /// A viewer with relay path 0 and direct path 1, the direct one active.
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn a_slow_path_gets_the_time_of_two_round_trips() {
         let mut selector = upgraded();
-        let slow = |sent, received| Sample { sent, received, rtt: 300 * MS };
+        let slow = |sent, received| Sample { sent, received, lost: 0, rtt: 300 * MS };
         let start = Instant::now();
         selector.look(start, slow(10, 10));
         selector.look(start + 50 * MS, slow(11, 10));

@@ -377,6 +377,7 @@ impl Live {
             has_video: self.has_video,
             ..self.figures.sum_up(facts.rtt, Instant::now())
         };
+        viewer.note_paths(self.paths.stats());
         let search = self.paths.report();
         let is_news = viewer.look_at_recording() | (search != viewer.status.search);
         viewer.status.search = search;

@@ -16,7 +16,7 @@ use std::{
 
 use tagio_session::{IdentityKey, Secret, handshake::Credential};
 use tagio_transport::{
-    Endpoint, PathKind, PathReport,
+    Endpoint, PathKind, PathReport, PathStats,
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{
@@ -113,6 +113,7 @@ pub fn initial_status() -> ViewerStatus {
         phase: ViewerPhase::Connecting(ConnectStep::Reaching),
         path: None,
         search: PathReport::default(),
+        paths: PathStats::default(),
         rtt: None,
         figures: Figures::default(),
         monitors: Vec::new(),
@@ -243,6 +244,15 @@ impl Viewer {
 
     fn publish(&self) {
         self.outlets.status.send_replace(self.status.clone());
+    }
+
+    /// Renews what whoever looks may know, and wakes nobody: on a session at rest only counters move.
+    fn note_paths(&mut self, paths: PathStats) {
+        self.status.paths = paths;
+        self.outlets.status.send_if_modified(|status| {
+            status.paths.clone_from(&self.status.paths);
+            false
+        });
     }
 
     /// Progress of connecting, unless the last frame still stands for a session that is to come back.
