@@ -26,6 +26,7 @@ use tokio::{
 
 use crate::{
     error::LegError,
+    network_watch::NetworkChanges,
     socket::{Inbound, LegEvent, Switch},
 };
 
@@ -76,6 +77,7 @@ impl RelayLeg {
         inbound: mpsc::Sender<Inbound>,
         relay: SocketAddr,
         grant: LegGrant,
+        changes: NetworkChanges,
     ) -> Result<Self, LegError> {
         let (heard_tx, mut heard) = mpsc::channel(8);
         let (addr, received) = switch.add_leg(relay, grant.channel, heard_tx);
@@ -99,7 +101,7 @@ impl RelayLeg {
                 let (observed, cookie) = bound?;
                 leg.observed = Some(observed);
                 let switch = Arc::clone(&leg.switch);
-                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard));
+                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard, changes));
             }
             Won::Tcp(stream) => {
                 let (queue_tx, queue) = mpsc::channel(TCP_QUEUE_PACKETS);
@@ -143,27 +145,33 @@ async fn bind_udp(
     }
 }
 
-/// Binds the end anew from time to time, until the relay no longer knows it.
+/// Binds the end anew from time to time, and until it is answered after a change of the network, as long as the relay
+/// knows it.
 async fn keep_bound(
     switch: Arc<Switch>,
     relay: SocketAddr,
     grant: LegGrant,
     mut cookie: [u8; 16],
     mut heard: mpsc::Receiver<LegEvent>,
+    mut changes: NetworkChanges,
 ) {
     let mut next = Instant::now() + REBIND;
+    let mut pause = REBIND;
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {
                 switch.send(relay, &Datagram::Bind { grant, cookie });
-                next = Instant::now() + REBIND;
+                next = Instant::now() + pause;
+                pause = (pause * 2).min(REBIND);
             }
+            // The relay knows this end by an address that it does not have any more.
+            () = changes.next() => (next, pause) = (Instant::now(), BIND_RETRY),
             event = heard.recv() => match event {
                 Some(LegEvent::Challenge(fresh)) => {
                     cookie = fresh;
                     switch.send(relay, &Datagram::Bind { grant, cookie });
                 }
-                Some(LegEvent::Bound { .. }) => {}
+                Some(LegEvent::Bound { .. }) => (next, pause) = (Instant::now() + REBIND, REBIND),
                 Some(LegEvent::Unknown) | None => return,
             }
         }

@@ -12,8 +12,10 @@
 mod connection;
 mod endpoint;
 mod error;
+pub mod lan;
 mod leg;
 mod nat_watch;
+mod network_watch;
 mod paths;
 mod port_mapping;
 pub mod relay;
@@ -24,6 +26,7 @@ pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
+pub use network_watch::NetworkChanges;
 pub use paths::{Outcome, PathFacts, PathKind, PathReport, Paths, PathsEvent, Relayed, Side, Tried};
 pub use port_mapping::{MappedAddr, MappedBy, PortMapping};
 pub use stun::NatReport;

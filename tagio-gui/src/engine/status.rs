@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-pub use tagio_transport::{Outcome, PathKind, PathReport, Relayed, Tried};
+pub use tagio_transport::{MappedBy, Outcome, PathKind, PathReport, Relayed, Tried};
 use tagio_wire::{
     Fingerprint, PeerId, Point, Size,
     input::InputEvent,

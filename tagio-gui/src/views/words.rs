@@ -10,7 +10,10 @@ use tagio_wire::{
     session::{Monitor, Permission},
 };
 
-use crate::engine::status::{ConnectStep, ConnectedViewer, Outcome, PathKind, RelayState, Relayed};
+use crate::engine::{
+    outlook::Hindrance,
+    status::{ConnectStep, ConnectedViewer, MappedBy, Outcome, PathKind, RelayState, Relayed},
+};
 
 pub const APP: &str = "TagIO";
 pub const COPIED: &str = "Copied";
@@ -83,6 +86,7 @@ pub const RELAY_WHAT: &str =
 pub const RELAY_ADDRESS: &str = "Address, with #KEY to accept that key only";
 pub const RELAY_SHAPE: &str = "Type a name and a port, like relay.example.org:443.";
 pub const RELAY_AUTH: &str = "Access secret, if the relay asks for one";
+pub const LAN: &str = "Without the relay, find and be found on the local network";
 pub const SHOW: &str = "Show";
 pub const HIDE: &str = "Hide";
 pub const USE_DEFAULT: &str = "Use the default";
@@ -289,6 +293,51 @@ pub const fn mapping(mapping: Mapping) -> &'static str {
         Mapping::EndpointIndependent => "open to direct connections",
         Mapping::Sequential { .. } => "a new port for each, in order",
         Mapping::Random => "a new port for each, at random",
+    }
+}
+
+/// The same of this network, where a NAT may be missing.
+pub const fn network(mapping: Mapping, is_public: bool) -> &'static str {
+    match mapping {
+        Mapping::EndpointIndependent if is_public => "without NAT, open to direct connections",
+        Mapping::Unknown => "not known: the relay sees too little",
+        other => self::mapping(other),
+    }
+}
+
+/// Whether packets get to the relay.
+pub const fn udp_to_relay(mapping: Mapping) -> &'static str {
+    match mapping {
+        Mapping::Blocked => "no UDP",
+        Mapping::EndpointIndependent | Mapping::Sequential { .. } | Mapping::Random | Mapping::Unknown => {
+            "UDP too"
+        }
+    }
+}
+
+/// Who leads a port here.
+pub const fn mapped_by(by: MappedBy) -> &'static str {
+    match by {
+        MappedBy::Upnp => "UPnP",
+        MappedBy::NatPmp => "NAT-PMP",
+        MappedBy::Pcp => "PCP",
+        MappedBy::Ipv6Pinhole => "an IPv6 pinhole",
+    }
+}
+
+/// What is in the way of direct paths on this side, and the one thing that could change that.
+pub const fn hindrance(hindrance: Hindrance) -> (&'static str, &'static str) {
+    match hindrance {
+        Hindrance::Nothing => ("Nothing to change on this side.", ""),
+        Hindrance::UdpBlocked => relayed(Relayed::OwnUdpBlocked),
+        Hindrance::Hidden => (
+            "The router gives each connection a port of its own, so that others have to guess it.",
+            "Turn on UPnP or NAT-PMP in the router, or IPv6.",
+        ),
+        Hindrance::Unknown => (
+            "The relay has one address and port only, and cannot tell what the router does.",
+            "If sessions stay relayed, turn on UPnP or NAT-PMP in the router, or IPv6.",
+        ),
     }
 }
 

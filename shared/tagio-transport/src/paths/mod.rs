@@ -116,7 +116,7 @@ struct Own {
 impl Own {
     /// Asks for a new mapping first where only the newest tells where the next one will be.
     async fn candidates(self, guess: bool) -> Candidates {
-        let nat = self.endpoint.nat();
+        let nat = self.endpoint.nat_watch().renewed().await;
         let public = match nat.mapping {
             Mapping::Sequential { .. } => self.endpoint.nat_watch().newest_mapping().await,
             _ => None,
@@ -160,6 +160,8 @@ impl Paths {
             opening: BTreeSet::new(),
             round: 0,
             last_round: None,
+            began: None,
+            awaits_answer: false,
             events: events_tx,
             facts: facts_tx,
             report: report_tx,
@@ -212,6 +214,10 @@ struct Keeper {
     opening: BTreeSet<SocketAddr>,
     round: usize,
     last_round: Option<Instant>,
+    /// Viewer only: when the newest round began.
+    began: Option<Instant>,
+    /// Viewer only: a round has begun, and the host has not answered with its candidates yet.
+    awaits_answer: bool,
     events: mpsc::Sender<PathsEvent>,
     facts: watch::Sender<PathFacts>,
     report: watch::Sender<PathReport>,
@@ -231,6 +237,7 @@ impl Keeper {
         self.established(PathId::ZERO);
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changes = self.own.endpoint.network_changes();
         let mut keep_alive = interval(KEEP_ALIVE);
         keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let round = sleep(ROUND_PAUSES[0]);
@@ -249,7 +256,14 @@ impl Keeper {
                 },
                 Some(punch) = punches.recv() => self.on_punch(punch),
                 wish = wishes.recv() => match wish {
-                    Some(Wish::Punch(peer)) => self.on_peer_candidates(peer),
+                    Some(Wish::Punch(peer)) => {
+                        if self.side == Side::Viewer && !std::mem::take(&mut self.awaits_answer) {
+                            // The host is somewhere else now.
+                            round.as_mut().reset(self.begin_anew());
+                        } else {
+                            self.on_peer_candidates(peer);
+                        }
+                    }
                     Some(Wish::AddRelay(leg)) => self.open(leg),
                     None => break,
                 },
@@ -257,6 +271,14 @@ impl Keeper {
                     let pause = self.start_round();
                     round.as_mut().reset(tokio::time::Instant::now() + pause);
                 }
+                () = changes.next() => match self.side {
+                    Side::Viewer => round.as_mut().reset(self.begin_anew()),
+                    // Unasked for, they make the viewer begin.
+                    Side::Host => {
+                        let own = self.own.clone().candidates(false);
+                        self.preparing.spawn(async move { (own.await, None) });
+                    }
+                },
                 _ = look.tick() => self.look(Instant::now()),
                 _ = keep_alive.tick() => self.selector.all().into_iter().for_each(|id| self.ping(id)),
                 Some(prepared) = self.preparing.join_next() => if let Ok((own, peer)) = prepared {
@@ -384,6 +406,13 @@ impl Keeper {
         self.facts.send_replace(PathFacts { kind, rtt: sample.rtt, silence });
     }
 
+    /// One of the two is in another network: what failed before may work now. When the next round is due.
+    fn begin_anew(&mut self) -> tokio::time::Instant {
+        self.round = 0;
+        let now = Instant::now();
+        self.began.map_or(now, |began| now.max(began + ROUND_GAP)).into()
+    }
+
     /// Sends the viewer's candidates, unless a direct path stands, and says when the next round is due.
     fn start_round(&mut self) -> Duration {
         let direct = self.selector.has(PathKind::Direct);
@@ -391,6 +420,7 @@ impl Keeper {
             let guess = self.round.is_multiple_of(GUESS_EVERY);
             let own = self.own.clone().candidates(guess);
             self.preparing.spawn(async move { (own.await, None) });
+            (self.began, self.awaits_answer) = (Some(Instant::now()), true);
         }
         if direct {
             return ROUND_PAUSES[1];

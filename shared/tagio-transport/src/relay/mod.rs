@@ -2,7 +2,11 @@
 
 mod noise;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::Duration,
+};
 
 use snow::TransportState;
 use tagio_wire::{
@@ -17,9 +21,10 @@ use tokio::{
     net::{TcpStream, lookup_host, tcp::OwnedReadHalf},
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
+use crate::network_watch::NetworkChanges;
 pub use noise::RelayError;
 
 /// How long one address of a relay may take to answer.
@@ -34,6 +39,8 @@ const PAUSE_REPLACED: Duration = Duration::from_secs(60);
 const SOON_ATTEMPTS: u32 = 12;
 /// Upper bound of the first pauses.
 const PAUSE_SOON: Duration = Duration::from_secs(2);
+/// How long a relay may take for a sign of life after a change of the network: several round trips round the world.
+const ALIVE_WITHIN: Duration = Duration::from_millis(1500);
 /// Wishes and events that wait. Both ends fetch at once; a relay cannot make this side queue more.
 const QUEUE: usize = 64;
 
@@ -116,12 +123,12 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts registering.
-    pub fn spawn(config: RelayConfig) -> Self {
+    /// Starts registering. After each of `changes` the connection is tried, and made anew where it is dead.
+    pub fn spawn(config: RelayConfig, changes: NetworkChanges) -> Self {
         let (wishes, wishes_rx) = mpsc::channel(QUEUE);
         let (events_tx, events) = mpsc::channel(QUEUE);
         let mut task = JoinSet::new();
-        task.spawn(stay_registered(config, wishes_rx, events_tx));
+        task.spawn(stay_registered(config, wishes_rx, events_tx, changes));
         Self { wishes, events, _task: task }
     }
 
@@ -161,11 +168,12 @@ async fn stay_registered(
     mut config: RelayConfig,
     mut wishes: mpsc::Receiver<ClientMessage>,
     events: mpsc::Sender<RelayEvent>,
+    mut changes: NetworkChanges,
 ) {
     let mut failures = 0;
     loop {
         let mut came_in = false;
-        let outcome = register(&mut config, &mut wishes, &events, &mut came_in).await;
+        let outcome = register(&mut config, &mut wishes, &events, &mut changes, &mut came_in).await;
         if came_in {
             failures = 0;
         }
@@ -179,12 +187,17 @@ async fn stay_registered(
         };
         failures += 1;
         // The other program may be gone by then; before that the two would chase each other away.
-        let pause = if matches!(error, RelayError::Replaced) { PAUSE_REPLACED } else { pause };
+        let was_replaced = matches!(error, RelayError::Replaced);
+        let pause = if was_replaced { PAUSE_REPLACED } else { pause };
         tracing::warn!(%error, ?pause, "not registered");
         if events.send(RelayEvent::Offline { error, retry_in: pause }).await.is_err() {
             return;
         }
-        sleep(pause).await;
+        tokio::select! {
+            () = sleep(pause) => {}
+            // What was in the way may be gone.
+            () = changes.next(), if !was_replaced => failures = 0,
+        }
         // Wishes of before mean nothing on a new connection.
         while wishes.try_recv().is_ok() {}
     }
@@ -204,14 +217,17 @@ async fn register(
     config: &mut RelayConfig,
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
+    changes: &mut NetworkChanges,
     came_in: &mut bool,
 ) -> Result<Option<Duration>, RelayError> {
-    let addr = config.addr.clone();
-    let stream = dial(&addr).await?;
-    stream.set_nodelay(true)?;
-    let relay = stream.peer_addr()?;
-    let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
-    let opened = noise::open(stream, &addr, &config.identity, config.key, &hello).await?;
+    let opened = loop {
+        tokio::select! {
+            opened = open(config) => break opened?,
+            // What was begun by another way leads nowhere now.
+            () = changes.next() => {}
+        }
+    };
+    let relay = opened.stream.peer_addr()?;
     // Trust on first use: from now on it has to be this one.
     config.key = Some(opened.relay_key);
     *came_in = true;
@@ -220,7 +236,14 @@ async fn register(
     if events.send(online).await.is_err() {
         return Ok(None);
     }
-    serve(opened.stream, opened.noise, keepalive, relay, wishes, events).await
+    serve(opened.stream, opened.noise, keepalive, relay, wishes, events, changes).await
+}
+
+async fn open(config: &RelayConfig) -> Result<noise::Opened, RelayError> {
+    let stream = dial(&config.addr).await?;
+    stream.set_nodelay(true)?;
+    let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
+    noise::open(stream, &config.addr, &config.identity, config.key, &hello).await
 }
 
 async fn serve(
@@ -230,7 +253,9 @@ async fn serve(
     relay: SocketAddr,
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
+    changes: &mut NetworkChanges,
 ) -> Result<Option<Duration>, RelayError> {
+    let local = stream.local_addr()?.ip();
     let (read, mut write) = stream.into_split();
     let (frames_tx, mut frames) = mpsc::channel(QUEUE);
     let mut reader = JoinSet::new();
@@ -239,12 +264,14 @@ async fn serve(
     // The first one at once: only an answer to the relay's own message shows it that this is no replay.
     let mut next_ping = Instant::now();
     let mut heard = Instant::now();
+    // After a change of the network: when it counts as dead unless something is heard.
+    let mut alive_by = None;
     let mut nonce = 0;
     loop {
         let message = tokio::select! {
             frame = frames.recv() => {
-                let frame = frame.unwrap_or_else(|| Err(std::io::ErrorKind::ConnectionReset.into()))?;
-                heard = Instant::now();
+                let frame = frame.unwrap_or_else(|| Err(io::ErrorKind::ConnectionReset.into()))?;
+                (heard, alive_by) = (Instant::now(), None);
                 let len = noise.read_message(&frame, &mut buf).map_err(|_| RelayError::Protocol)?;
                 let message = decode(&buf[..len]).map_err(|_| RelayError::Protocol)?;
                 match event_of(message, relay)? {
@@ -262,10 +289,19 @@ async fn serve(
                 Some(message) => message,
                 None => return Ok(None),
             },
-            () = tokio::time::sleep_until(next_ping) => {
+            () = changes.next() => {
+                if !is_own(local) {
+                    return Err(broken("this machine has another address now"));
+                }
+                (next_ping, alive_by) = (Instant::now(), Some(Instant::now() + ALIVE_WITHIN));
+                continue;
+            }
+            () = sleep_until(alive_by.unwrap_or(heard)), if alive_by.is_some() => {
+                return Err(broken("it is out of reach from this network"));
+            }
+            () = sleep_until(next_ping) => {
                 if heard.elapsed() > keepalive * 3 {
-                    let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "it went silent");
-                    return Err(RelayError::Broken(silent));
+                    return Err(broken("it went silent"));
                 }
                 next_ping = Instant::now() + keepalive;
                 nonce += 1;
@@ -277,6 +313,15 @@ async fn serve(
         noise::push_frame(&mut frame, &buf[..len]);
         write.write_all(&frame).await?;
     }
+}
+
+fn broken(why: &'static str) -> RelayError {
+    RelayError::Broken(io::Error::new(io::ErrorKind::TimedOut, why))
+}
+
+/// Whether this machine has the address (still).
+fn is_own(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 enum Heard {
@@ -304,7 +349,7 @@ fn event_of(message: RelayMessage, relay: SocketAddr) -> Result<Heard, RelayErro
 }
 
 /// Frames are read by a task of their own, because a half-read frame must not be dropped by `select!`.
-async fn read_frames(read: OwnedReadHalf, frames: mpsc::Sender<std::io::Result<Vec<u8>>>) {
+async fn read_frames(read: OwnedReadHalf, frames: mpsc::Sender<io::Result<Vec<u8>>>) {
     let mut read = BufReader::new(read);
     loop {
         let frame = noise::read_frame(&mut read).await;

@@ -104,6 +104,7 @@ impl Live {
         let pictures =
             Pictures { arrivals, canvas: Arc::clone(&outlets.canvas), screen: Arc::clone(&outlets.screen) };
         streams.spawn(accept_streams(connection.clone(), pictures));
+        let relay_lost = leg.is_none();
         let observed = leg.as_ref().and_then(RelayLeg::observed);
         let paths = Paths::spawn(&connection, endpoint, Side::Viewer, observed);
         Ok(Self {
@@ -116,7 +117,8 @@ impl Live {
             paths,
             legs: leg.into_iter().collect(),
             new_legs: JoinSet::new(),
-            relay_lost: false,
+            // A session that began without the relay gets a way through it once it is back.
+            relay_lost,
             called_at: None,
             messages,
             decoded,

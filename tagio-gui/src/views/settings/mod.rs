@@ -162,6 +162,7 @@ fn relay_ui(ui: &mut Ui, form: &mut SettingsForm, is_auth_shown: &mut bool) {
             reveal_ui(ui, is_auth_shown);
         });
     });
+    ui.checkbox(&mut form.lan, words::LAN);
 }
 
 const REVEAL_WIDTH: f32 = 72.0;
