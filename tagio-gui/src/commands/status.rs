@@ -5,8 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use anyhow::Context as _;
 use tagio_transport::{
     Endpoint,
+    lan::{self, LanKey},
     relay::{Relay, RelayEvent},
 };
+use tagio_wire::{PeerId, PublicKey};
 
 use super::{Base, say};
 use crate::{
@@ -35,8 +37,13 @@ pub(super) fn run(base: Base, args: &StatusArgs) -> anyhow::Result<()> {
             ));
         }
         if base.common.verbose > 0 {
-            let is_known = KnownPeers::load(&base.data_dir).0.pin_of(&Target::Id(args.id)).is_some();
-            tell(&registration.relay.at, &Outlook::ask(&endpoint, relay).await, is_known);
+            let pinned = KnownPeers::load(&base.data_dir).0.pin_of(&Target::Id(args.id));
+            let (outlook, near) =
+                tokio::join!(Outlook::ask(&endpoint, relay), find_near(&base, args.id, pinned));
+            tell(&registration.relay.at, &outlook);
+            say(&near.map_or_else(|| "lan not found".to_owned(), |at| format!("lan {at}")));
+            let (why, what) = words::hindrance(outlook.hindrance());
+            say(&format!("advice {}", [why, what].join(" ").trim_end()));
         }
         endpoint.close().await;
         Ok(())
@@ -68,8 +75,16 @@ async fn ask(
     }
 }
 
+/// Where the host is on the local network, if it is there and the settings let this program look.
+async fn find_near(base: &Base, id: PeerId, pinned: Option<PublicKey>) -> Option<SocketAddr> {
+    if !base.settings.lan {
+        return None;
+    }
+    lan::search(LanKey::of(pinned, id).await).await
+}
+
 /// A line for each fact of this side; what the host's side is like shows in a session.
-fn tell(relay: &HostPort, outlook: &Outlook, is_known: bool) {
+fn tell(relay: &HostPort, outlook: &Outlook) {
     let nat = &outlook.nat;
     say(&format!("relay {relay} by TCP, {}", words::udp_to_relay(nat.mapping)));
     let public = nat.public.map_or_else(String::new, |public| format!(", seen as {public}"));
@@ -84,7 +99,4 @@ fn tell(relay: &HostPort, outlook: &Outlook, is_known: bool) {
     if outlook.mapped.is_empty() {
         say("mapping none");
     }
-    say(if is_known { "host known, its key is pinned" } else { "host not known yet" });
-    let (why, what) = words::hindrance(outlook.hindrance());
-    say(&format!("advice {}", [why, what].join(" ").trim_end()));
 }

@@ -43,7 +43,7 @@ impl Answering {
 async fn run(key: PublicKey, id: Option<PeerId>, port: u16, mut changes: NetworkChanges) {
     let mut keys = vec![LanKey::of_host(&key)];
     if let Some(id) = id {
-        keys.extend(tokio::task::spawn_blocking(move || LanKey::of_id(id)).await.ok());
+        keys.push(LanKey::of(None, id).await);
     }
     loop {
         let networks = networks();

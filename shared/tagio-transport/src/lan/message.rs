@@ -1,4 +1,5 @@
-//! Questions and answers of the search on the local network, and the keys behind them. Pure.
+//! Questions and answers of the search on the local network, and the keys behind them. Pure but for the thread that
+//! stretches an ID.
 //!
 //! Either is 40 bytes: `TAGL`, a kind, a zero, 16 bytes of chance, `u16be` port (0 in a question), 16 bytes of
 //! HMAC-SHA256 over what stands before them. An answer is no longer than its question.
@@ -32,6 +33,16 @@ impl std::fmt::Debug for LanKey {
 }
 
 impl LanKey {
+    /// The best that there is for a host: its key, where that is known.
+    pub async fn of(key: Option<PublicKey>, id: PeerId) -> Self {
+        match key {
+            Some(key) => Self::of_host(&key),
+            None => {
+                tokio::task::spawn_blocking(move || Self::of_id(id)).await.expect("Argon2 does not panic")
+            }
+        }
+    }
+
     /// For who knows the host's key: nobody else can tell who is asked for.
     pub fn of_host(key: &PublicKey) -> Self {
         let mut mac = hmac(b"tagio lan key 1");

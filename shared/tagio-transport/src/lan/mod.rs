@@ -2,7 +2,7 @@
 //!
 //! A viewer asks by multicast for the host that it knows; the host answers, and nobody else learns who was asked for.
 //! A host says nothing unasked. Whether the right one answers is for the session's handshake to prove: here it is only
-//! one more address to try. `message` is pure.
+//! one more address to try. `message` has no socket.
 
 mod answering;
 mod message;

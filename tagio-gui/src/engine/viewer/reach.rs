@@ -163,12 +163,7 @@ impl Viewer {
         if !is_wanted {
             return None;
         }
-        let key = match pinned {
-            Some(pinned) => LanKey::of_host(&pinned),
-            // Stretching the ID takes the processor tens of milliseconds.
-            None => tokio::task::spawn_blocking(move || LanKey::of_id(id)).await.ok()?,
-        };
-        let at = lan::search(key).await?;
+        let at = lan::search(LanKey::of(pinned, id).await).await?;
         tracing::info!(%at, "found on the local network");
         timeout(CONNECT_DEADLINE, self.endpoint.connect(at)).await.ok()?.ok()
     }
