@@ -1,5 +1,6 @@
 //! That a machine's network has changed is noticed at once.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::{net::Ipv4Addr, time::Duration};
 
