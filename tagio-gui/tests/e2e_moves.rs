@@ -20,7 +20,7 @@ use tagio_testkit::{
 
 /// How long the picture may stand still when the network changes: room for a busy machine. What it is on a quiet one
 /// is printed, and stands in docs/BENCHMARKS.md.
-const STILL_MAX: Duration = Duration::from_secs(6);
+const STILL_MAX: Duration = Duration::from_secs(10);
 /// How long the picture is watched after something has happened to the network.
 const WATCHED: Duration = Duration::from_secs(3);
 /// Between two changes of the picture: a film's.
@@ -31,6 +31,8 @@ const DIRECT_LIMIT: Duration = Duration::from_secs(20);
 const BETWEEN_NETWORKS: Duration = Duration::from_secs(1);
 /// A train's tunnel.
 const LONG_OUTAGE: Duration = Duration::from_secs(60);
+/// Longer than QUIC waits for a silent peer.
+const SLEEP: Duration = Duration::from_secs(20);
 /// Until a picture moves again after that.
 const RESUME_LIMIT: Duration = Duration::from_secs(30);
 
@@ -139,6 +141,24 @@ fn the_picture_moves_on_when_an_address_changes() {
 }
 
 #[test]
+fn the_picture_moves_on_where_only_tcp_gets_through() {
+    let Some(lab) = Lab::new() else { return };
+    let Some(nets) = NatLab::new(Kind::UdpBlocked, Kind::UdpBlocked).map(NatLab::with_distances) else {
+        return;
+    };
+    let mut moving = Moving::new(&lab);
+    let meeting = Meeting::start(&lab, &nets);
+    let viewer = meeting.viewer(&["--fullscreen"]);
+    viewer.word("first-frame", LIMIT);
+    moving.step(LIMIT);
+    for (site, whose) in [(Site::B, "host"), (Site::A, "viewer")] {
+        nets.change_address(site);
+        moving.stands_still(&format!("without UDP, the {whose}'s address changes"));
+    }
+    assert!(!viewer.lines_of(Stream::Out).iter().any(|line| line.starts_with("closed")), "{viewer:?}");
+}
+
+#[test]
 fn a_direct_path_that_dies_silently_is_left_and_nothing_typed_is_lost() {
     let (Some(lab), Some(nets)) = (Lab::new(), nets()) else { return };
     let mut moving = Moving::new(&lab);
@@ -197,6 +217,30 @@ fn a_session_comes_back_by_itself_after_a_minute_without_a_network() {
         println!("{LONG_OUTAGE:?} {what}: the picture moved again {took:?} after the network was back");
     }
     assert!(viewer.is_running());
+    assert!(!viewer.lines_of(Stream::Out).iter().any(|line| line.starts_with("closed")), "{viewer:?}");
+}
+
+/// A host that sleeps for longer than a connection lives: `cargo test -p tagio-gui --test e2e_moves -- --ignored`.
+#[test]
+#[ignore = "takes half a minute"]
+fn a_session_comes_back_by_itself_after_the_host_has_slept() {
+    let (Some(lab), Some(nets)) = (Lab::new(), nets()) else { return };
+    let mut moving = Moving::new(&lab);
+    let meeting = Meeting::start(&lab, &nets);
+    let viewer = meeting.viewer(&["--fullscreen"]);
+    viewer.word("first-frame", LIMIT);
+    moving.step(LIMIT);
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &meeting.host.program.pid().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "no signal");
+    };
+    signal("-STOP");
+    thread::sleep(SLEEP);
+    // Its router has forgotten it meanwhile.
+    nets.reboot(Site::B);
+    signal("-CONT");
+    let took = moving.step(RESUME_LIMIT);
+    println!("a host that slept for {SLEEP:?}: the picture moved again {took:?} after it awoke");
     assert!(!viewer.lines_of(Stream::Out).iter().any(|line| line.starts_with("closed")), "{viewer:?}");
 }
 

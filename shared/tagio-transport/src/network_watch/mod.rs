@@ -66,7 +66,7 @@ impl NetworkChanges {
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
             // Nobody looks any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -11,14 +11,12 @@ impl Alarm {
     }
 
     /// Whether it will never ring.
-    #[expect(clippy::unused_self, reason = "the one of Linux may be able to hear")]
     pub(super) fn is_deaf(&self) -> bool {
         true
     }
 
     /// Waits for ever.
-    #[expect(clippy::unused_self, reason = "the one of Linux has a socket")]
     pub(super) async fn rung(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
