@@ -43,8 +43,8 @@ use reach::{Failure, Reached};
 /// How long a lost session is tried to be brought back: as long as its ticket is good.
 const RECONNECT_FOR: Duration = Duration::from_secs(600);
 /// How long the relay may say that the host is offline before that is believed: it is back from a restart of
-/// the relay by then.
-const OFFLINE_FOR: Duration = Duration::from_secs(12);
+/// the relay by then, and from a minute without a network.
+const OFFLINE_FOR: Duration = Duration::from_secs(75);
 /// Pause between tries to bring it back.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(700);
 
