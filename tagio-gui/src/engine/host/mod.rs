@@ -20,7 +20,7 @@ use std::{
 use anyhow::Context as _;
 use tagio_session::{OneTimeCode, StoredSecret, resume::TicketId};
 use tagio_transport::{
-    Endpoint, Incoming, PathKind, lan,
+    Endpoint, Incoming, LegError, NetworkChanges, PathKind, RelayLeg, lan,
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{
@@ -153,6 +153,21 @@ pub async fn run(
     Ok(())
 }
 
+/// Binds an end of a leg once more; begins again when the network changes meanwhile.
+async fn bind_anew(
+    endpoint: &Endpoint,
+    relay: SocketAddr,
+    grant: LegGrant,
+    changes: &mut NetworkChanges,
+) -> Result<RelayLeg, LegError> {
+    loop {
+        tokio::select! {
+            bound = endpoint.bind_leg(relay, grant) => return bound,
+            () = changes.next() => {}
+        }
+    }
+}
+
 /// The book-keeper.
 struct Host {
     house: House,
@@ -264,8 +279,9 @@ impl Host {
             return;
         }
         let endpoint = self.house.endpoint.clone();
+        let mut changes = endpoint.network_changes();
         self.legs.spawn(async move {
-            let leg = match endpoint.bind_leg(relay, grant).await {
+            let mut leg = match endpoint.bind_leg(relay, grant).await {
                 Ok(leg) => leg,
                 Err(error) => return tracing::warn!(%error, "call not taken"),
             };
@@ -275,7 +291,18 @@ impl Host {
             let mut received = u64::MAX;
             while received != leg.received() {
                 received = leg.received();
-                tokio::time::sleep(LEG_CHECK).await;
+                let check_at = tokio::time::Instant::now() + LEG_CHECK;
+                // A leg by UDP binds itself anew; a TCP connection ends with its address.
+                let goes_by_tcp = leg.observed().is_none();
+                let bound = tokio::select! {
+                    () = tokio::time::sleep_until(check_at) => continue,
+                    () = changes.next(), if goes_by_tcp => bind_anew(&endpoint, relay, grant, &mut changes).await,
+                };
+                match bound {
+                    Ok(bound) => leg = bound,
+                    Err(error) => tracing::debug!(%error, "a leg is not bound anew"),
+                }
+                received = u64::MAX;
             }
         });
     }
