@@ -18,7 +18,7 @@ use x11rb::{
     wrapper::ConnectionExt as _,
 };
 
-use crate::{Picture, eventually};
+use crate::{Picture, eventually, picture::Area};
 
 /// Keys that are no characters, as X keysyms.
 pub mod keysym {
@@ -91,10 +91,22 @@ impl Screen {
     /// When the display is gone, as everything below.
     pub fn grab(&self) -> Picture {
         let (width, height) = self.size();
-        let image = self.connection.get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, width, height, !0);
+        self.grab_part(Area { x: 0, y: 0, width: width.into(), height: height.into() })
+    }
+
+    /// The same of a part of it, which costs less.
+    ///
+    /// # Panics
+    /// When it is not all on the screen.
+    pub fn grab_part(&self, Area { x, y, width, height }: Area) -> Picture {
+        let pixels = |length: usize| u16::try_from(length).expect("no more than the screen has");
+        let at = |offset: usize| i16::try_from(offset).expect("on the screen");
+        let (x, y) = (at(x), at(y));
+        let format = ImageFormat::Z_PIXMAP;
+        let image = self.connection.get_image(format, self.root, x, y, pixels(width), pixels(height), !0);
         let data = image.expect("a living display").reply().expect("a picture of the screen").data;
         let pixels = data.chunks_exact(4).map(|bgrx| [bgrx[2], bgrx[1], bgrx[0]]).collect();
-        Picture { width: width.into(), height: height.into(), pixels }
+        Picture { width, height, pixels }
     }
 
     /// Waits until the screen shows exactly this.

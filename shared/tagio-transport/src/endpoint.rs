@@ -8,7 +8,7 @@ use std::{
 };
 
 use noq::{
-    ClientConfig, EndpointConfig, ServerConfig, TransportConfig,
+    ClientConfig, EndpointConfig, FourTuple, NetworkChangeHint, PathId, ServerConfig, TransportConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use rustls::{crypto::CryptoProvider, pki_types::PrivateKeyDer};
@@ -17,7 +17,10 @@ use tagio_wire::{
     limits::{CANDIDATES_MAX, SESSION_ALPN},
     nat::Mapping,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     any_certificate::AnyCertificate,
@@ -25,6 +28,7 @@ use crate::{
     error::{ConnectError, LegError},
     leg::RelayLeg,
     nat_watch::NatWatch,
+    network_watch::{NetworkChanges, NetworkWatch},
     paths,
     port_mapping::{MappedAddr, PortMapping},
     relay::RelayRoute,
@@ -62,12 +66,15 @@ pub struct Endpoint {
     quic: noq::Endpoint,
     client: ClientConfig,
     switch: Arc<Switch>,
+    network: NetworkWatch,
     nat: Arc<NatWatch>,
     /// Taken when the endpoint is closed.
     mapping: Arc<Mutex<Option<PortMapping>>>,
     mapped: watch::Receiver<Vec<MappedAddr>>,
     inbound: mpsc::Sender<Inbound>,
     local: SocketAddr,
+    /// Renews what a change of the network makes stale.
+    _renewing: Arc<JoinSet<()>>,
 }
 
 /// Somebody knocks.
@@ -105,13 +112,17 @@ impl Endpoint {
             Box::new(socket),
             Arc::new(noq::TokioRuntime),
         )?;
-        let nat = Arc::new(NatWatch::spawn(Arc::clone(&switch)));
+        let network = NetworkWatch::spawn();
+        let nat = Arc::new(NatWatch::spawn(Arc::clone(&switch), network.changes()));
         let bound = switch.sockets().iter().filter_map(|udp| udp.local_addr().ok());
         let mapping = PortMapping::spawn(bound.collect());
         let mapped = mapping.external();
         let mapping = Arc::new(Mutex::new(Some(mapping)));
         let client = client_config(&transport)?;
-        Ok(Self { quic, client, switch, nat, mapping, mapped, inbound, local })
+        let mut renewing = JoinSet::new();
+        renewing.spawn(renew(network.changes(), quic.clone(), Arc::clone(&mapping)));
+        let _renewing = Arc::new(renewing);
+        Ok(Self { quic, client, switch, network, nat, mapping, mapped, inbound, local, _renewing })
     }
 
     /// Where the first real socket listens.
@@ -133,6 +144,11 @@ impl Endpoint {
         found
     }
 
+    /// Addresses outside that routers lead to this machine.
+    pub fn mapped(&self) -> Vec<MappedAddr> {
+        self.mapped.borrow().clone()
+    }
+
     /// Finds out, and keeps knowing, how the NAT in front of this machine maps, by asking this relay.
     pub fn learn_nat(&self, relay: SocketAddr) {
         self.nat.ask(relay);
@@ -141,6 +157,11 @@ impl Endpoint {
     /// What is known of the NAT in front of this machine.
     pub fn nat(&self) -> NatReport {
         self.nat.report()
+    }
+
+    /// Changes of this machine's network from now on, for who has something of their own to renew.
+    pub fn network_changes(&self) -> NetworkChanges {
+        self.network.changes()
     }
 
     pub(crate) fn nat_watch(&self) -> &NatWatch {
@@ -156,7 +177,8 @@ impl Endpoint {
             self.learn_nat(addr);
         }
         let is_udp_blocked = self.nat().mapping == Mapping::Blocked;
-        RelayLeg::bind(Arc::clone(&self.switch), self.inbound.clone(), relay, grant, is_udp_blocked).await
+        let (switch, inbound) = (Arc::clone(&self.switch), self.inbound.clone());
+        RelayLeg::bind(switch, inbound, relay, grant, is_udp_blocked, self.network.changes()).await
     }
 
     /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
@@ -227,6 +249,29 @@ impl Incoming {
     /// Turns it away.
     pub fn refuse(self) {
         self.incoming.refuse();
+    }
+}
+
+/// Tells QUIC and the router of each change of the network. Sockets stay: those of an endpoint are bound to no address
+/// of an interface, so the system sends by the new one.
+async fn renew(mut changes: NetworkChanges, quic: noq::Endpoint, mapping: Arc<Mutex<Option<PortMapping>>>) {
+    loop {
+        changes.next().await;
+        quic.handle_network_change(Some(Arc::new(MayRecover)));
+        if let Some(mapping) = &*mapping.lock().expect("no thread panics while it holds the mapping") {
+            mapping.look_again();
+        }
+    }
+}
+
+/// QUIC shall forget the addresses that its paths left from, and ask each path for a sign of life; whether one is dead
+/// is for the watchdog to say.
+#[derive(Debug)]
+struct MayRecover;
+
+impl NetworkChangeHint for MayRecover {
+    fn is_path_recoverable(&self, _: PathId, _: FourTuple) -> bool {
+        true
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     carrier::{BoxedStream, Carrier, CarrierError, Dialer, Patience, Won},
     error::LegError,
+    network_watch::NetworkChanges,
     relay::RelayRoute,
     socket::{Inbound, LegEvent, Switch},
 };
@@ -88,6 +89,7 @@ impl RelayLeg {
         route: &RelayRoute,
         grant: LegGrant,
         is_udp_blocked: bool,
+        changes: NetworkChanges,
     ) -> Result<Self, LegError> {
         let dialer = &route.dialer;
         let by_udp = route.addr().filter(|_| dialer.allows_udp());
@@ -114,7 +116,7 @@ impl RelayLeg {
                 let switch = Arc::clone(&leg.switch);
                 let was_raced = started.elapsed() > head_start;
                 let first = if was_raced { REBIND_AFTER_RACE } else { REBIND };
-                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard, first));
+                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard, first, changes));
             }
             Bound::Carrier(won) => {
                 dialer.note_udp(by_udp.is_some());
@@ -200,7 +202,8 @@ async fn bind_udp(
     }
 }
 
-/// Binds the end anew from time to time, until the relay no longer knows it.
+/// Binds the end anew from time to time, and until it is answered after a change of the network, as long as the relay
+/// knows it.
 async fn keep_bound(
     switch: Arc<Switch>,
     relay: SocketAddr,
@@ -208,20 +211,25 @@ async fn keep_bound(
     mut cookie: [u8; 16],
     mut heard: mpsc::Receiver<LegEvent>,
     first: Duration,
+    mut changes: NetworkChanges,
 ) {
     let mut next = Instant::now() + first;
+    let mut pause = REBIND;
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next) => {
                 switch.send(relay, &Datagram::Bind { grant, cookie });
-                next = Instant::now() + REBIND;
+                next = Instant::now() + pause;
+                pause = (pause * 2).min(REBIND);
             }
+            // The relay knows this end by an address that it does not have any more.
+            () = changes.next() => (next, pause) = (Instant::now(), BIND_RETRY),
             event = heard.recv() => match event {
                 Some(LegEvent::Challenge(fresh)) => {
                     cookie = fresh;
                     switch.send(relay, &Datagram::Bind { grant, cookie });
                 }
-                Some(LegEvent::Bound { .. }) => {}
+                Some(LegEvent::Bound { .. }) => (next, pause) = (Instant::now() + REBIND, REBIND),
                 Some(LegEvent::Unknown) | None => return,
             }
         }

@@ -14,8 +14,10 @@ mod carrier;
 mod connection;
 mod endpoint;
 mod error;
+pub mod lan;
 mod leg;
 mod nat_watch;
+mod network_watch;
 mod paths;
 mod port_mapping;
 pub mod relay;
@@ -27,6 +29,7 @@ pub use connection::{Connection, RecvStream, SendStream};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
+pub use network_watch::NetworkChanges;
 pub use paths::{
     Outcome, PathFacts, PathFigures, PathKind, PathReport, PathStats, Paths, PathsEvent, Relayed, Side, Tried,
 };

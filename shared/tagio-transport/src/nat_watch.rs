@@ -1,49 +1,55 @@
 //! Keeps knowing how the NAT in front of this machine maps: asked at the start, again when the machine's addresses
 //! change, and once in a while, because a router may have been replaced.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tagio_wire::nat::Mapping;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{sleep, timeout},
 };
 
 use crate::{
+    network_watch::NetworkChanges,
     socket::Switch,
     stun::{self, NatReport},
 };
 
-/// How often the addresses of the machine are looked at: a session has its own watchdog, which is faster.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long an answer is believed while nothing changes.
 const BELIEVED_FOR: Duration = Duration::from_secs(300);
 
+/// How long a round of punches waits for the answer in a new network: two round trips, and a packet lost.
+const RENEWED_WITHIN: Duration = Duration::from_millis(500);
+
 /// Before anything has answered.
 const UNKNOWN: NatReport = NatReport { mapping: Mapping::Unknown, public: None, local_is_public: false };
+
+/// The newest answer.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    report: NatReport,
+    /// It is about another network than this machine is in now, and the question is under way.
+    is_stale: bool,
+}
 
 /// Owns the task that asks.
 #[derive(Debug)]
 pub(crate) struct NatWatch {
     switch: Arc<Switch>,
     server: watch::Sender<Option<SocketAddr>>,
-    report: watch::Receiver<NatReport>,
+    known: watch::Receiver<Known>,
     _task: JoinSet<()>,
 }
 
 impl NatWatch {
-    /// Asks nobody before it is told whom. Needs a tokio runtime.
-    pub(crate) fn spawn(switch: Arc<Switch>) -> Self {
+    /// Asks nobody before it is told whom, and anew after each change. Needs a tokio runtime.
+    pub(crate) fn spawn(switch: Arc<Switch>, changes: NetworkChanges) -> Self {
         let (server, asked) = watch::channel(None);
-        let (report_tx, report) = watch::channel(UNKNOWN);
+        let (known_tx, known) = watch::channel(Known { report: UNKNOWN, is_stale: false });
         let mut task = JoinSet::new();
-        task.spawn(run(Arc::clone(&switch), asked, report_tx));
-        Self { switch, server, report, _task: task }
+        task.spawn(run(Arc::clone(&switch), asked, known_tx, changes));
+        Self { switch, server, known, _task: task }
     }
 
     /// Asks this relay from now on.
@@ -53,7 +59,15 @@ impl NatWatch {
 
     /// The newest that is known.
     pub(crate) fn report(&self) -> NatReport {
-        *self.report.borrow()
+        self.known.borrow().report
+    }
+
+    /// The same, but after a change of the network the answer to the new question, if it comes soon.
+    pub(crate) async fn renewed(&self) -> NatReport {
+        let mut known = self.known.clone();
+        let renewed = timeout(RENEWED_WITHIN, known.wait_for(|known| !known.is_stale));
+        drop(renewed.await);
+        self.report()
     }
 
     /// The mapping that a packet to somebody new would be given just now, nearly.
@@ -66,39 +80,32 @@ impl NatWatch {
 async fn run(
     switch: Arc<Switch>,
     mut server: watch::Receiver<Option<SocketAddr>>,
-    report: watch::Sender<NatReport>,
+    known: watch::Sender<Known>,
+    mut changes: NetworkChanges,
 ) {
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut asked_with = None;
-    let mut looks = 0;
+    let mut relay = None;
     loop {
         tokio::select! {
             changed = server.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                asked_with = None;
+                relay = *server.borrow_and_update();
             }
-            _ = look.tick() => looks += 1,
+            () = changes.next() => known.send_modify(|known| known.is_stale = relay.is_some()),
+            // Begins anew after either.
+            () = keep_asking(&switch, relay, &known) => {}
         }
-        let Some(relay) = *server.borrow_and_update() else { continue };
-        let own = addresses();
-        let is_old = LOOK_EVERY * looks >= BELIEVED_FOR;
-        if asked_with.as_ref() == Some(&own) && !is_old {
-            continue;
-        }
-        let found = stun::probe(&switch, relay).await;
-        tracing::info!(?found, "NAT");
-        report.send_replace(found);
-        (asked_with, looks) = (Some(own), 0);
     }
 }
 
-/// Addresses of this machine.
-fn addresses() -> Vec<IpAddr> {
-    let mut found: Vec<IpAddr> =
-        if_addrs::get_if_addrs().unwrap_or_default().iter().map(if_addrs::Interface::ip).collect();
-    found.sort_unstable();
-    found
+/// Asks at once, and again whenever the answer has become old.
+async fn keep_asking(switch: &Switch, relay: Option<SocketAddr>, known: &watch::Sender<Known>) {
+    let Some(relay) = relay else { return std::future::pending().await };
+    loop {
+        let report = stun::probe(switch, relay).await;
+        tracing::info!(?report, "NAT");
+        known.send_replace(Known { report, is_stale: false });
+        sleep(BELIEVED_FOR).await;
+    }
 }

@@ -45,6 +45,7 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
     let exact_wish = ViewWish { area: wish.area, quality: Quality::Sharp, ..ViewWish::default() };
     let config = ViewerConfig {
         relay: base.registration()?,
+        lan: base.settings.lan,
         name: base.settings.name.clone(),
         target: args.target.clone(),
         secret: secret.map(|text| Secret::from_typed(&text)),

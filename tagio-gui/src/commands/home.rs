@@ -39,6 +39,7 @@ pub(super) fn run(base: Base) -> anyhow::Result<()> {
         relay: Some(base.registration()?),
         follows_settings: base.common.relay.is_none(),
         listen: None,
+        lan: settings.lan,
         password,
         ask: settings.ask,
         permission: if settings.control { Permission::Control } else { Permission::View },

@@ -41,6 +41,7 @@ pub(super) fn run(base: Base, args: ServerArgs) -> anyhow::Result<()> {
         relay: wants_relay.then(|| base.registration()).transpose()?,
         follows_settings: false,
         listen: args.listen,
+        lan: base.settings.lan,
         password,
         ask: args.accept == Accept::Ask,
         permission,

@@ -137,6 +137,9 @@ pub struct Settings {
     pub ask: bool,
     /// Whether a viewer that is let in without asking may control, or look only.
     pub control: bool,
+    /// Whether this computer answers on its own network who knows its ID or key, and looks for others there, when the
+    /// relay is out of reach.
+    pub lan: bool,
     /// What a new session's picture may cost.
     pub quality: QualityChoice,
     /// Most pictures a second of a new session, within [`FPS_MAX`]; `None` is no limit.
@@ -162,6 +165,7 @@ impl Default for Settings {
             password: None,
             ask: true,
             control: true,
+            lan: true,
             quality: QualityChoice::Auto,
             fps_max: None,
             video: VideoChoice::H264,
@@ -204,6 +208,7 @@ impl Settings {
             "password": self.password.as_deref().map(|blob| BASE64.encode(blob)),
             "ask": self.ask,
             "control": self.control,
+            "lan": self.lan,
             "quality": self.quality,
             "fps_max": self.fps_max,
             "video": self.video,
@@ -260,6 +265,7 @@ impl Settings {
         });
         values.take("ask", &mut settings.ask, Some);
         values.take("control", &mut settings.control, Some);
+        values.take("lan", &mut settings.lan, Some);
         values.take("quality", &mut settings.quality, Some);
         values.take("fps_max", &mut settings.fps_max, |fps: Option<u8>| {
             fps.is_none_or(|fps| FPS_MAX.contains(&fps)).then_some(fps)
@@ -344,6 +350,7 @@ mod tests {
             password: Some(vec![0, 1, 255]),
             ask: false,
             control: false,
+            lan: false,
             quality: QualityChoice::Saver,
             fps_max: Some(15),
             video: VideoChoice::Jpeg,

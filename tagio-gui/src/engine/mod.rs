@@ -5,6 +5,7 @@
 //! the system or the processor would stall packets: reading the screen, injecting input, decoding.
 
 pub mod host;
+pub mod outlook;
 pub mod registration;
 mod sentences;
 pub mod status;

@@ -11,6 +11,11 @@ use super::status::Ending;
 /// Code of the ending when nobody with the ID is online.
 pub(super) const OFFLINE: &str = "offline";
 
+/// Codes of the endings that the relay is to blame for.
+const NO_RELAY: &str = "no-relay";
+const NO_ANSWER: &str = "no-answer";
+const NO_LEG: &str = "no-leg";
+
 /// An error's words as a sentence for people.
 pub(super) fn sentence(error: &impl std::error::Error) -> String {
     let words = error.to_string();
@@ -170,15 +175,20 @@ pub(super) fn unreachable(error: &ConnectError) -> Ending {
 }
 
 pub(super) fn no_leg(error: &LegError) -> Ending {
-    ending("no-leg", sentence(error), "Check the network and try again.")
+    ending(NO_LEG, sentence(error), "Check the network and try again.")
+}
+
+/// Whether the relay is what is out of reach, so that the host may still be there.
+pub(super) fn is_about_the_relay(ending: &Ending) -> bool {
+    [NO_RELAY, NO_ANSWER, NO_LEG].contains(&ending.code)
 }
 
 pub(super) fn no_relay(error: &RelayError) -> Ending {
-    ending("no-relay", sentence(error), "")
+    ending(NO_RELAY, sentence(error), "")
 }
 
 pub(super) fn no_relay_at_all() -> Ending {
-    ending("no-relay", "The relay was given up.", "Start TagIO again.")
+    ending(NO_RELAY, "The relay was given up.", "Start TagIO again.")
 }
 
 pub(super) fn no_pins(error: &anyhow::Error) -> Ending {
@@ -186,5 +196,5 @@ pub(super) fn no_pins(error: &anyhow::Error) -> Ending {
 }
 
 pub(super) fn no_answer() -> Ending {
-    ending("no-answer", "The relay does not answer the call.", "Check the network and try again.")
+    ending(NO_ANSWER, "The relay does not answer the call.", "Check the network and try again.")
 }

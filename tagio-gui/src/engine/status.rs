@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 pub use tagio_transport::{
-    Carrier, CarrierKind, Outcome, PathFigures, PathKind, PathReport, PathStats, Relayed, Tried,
+    Carrier, CarrierKind, MappedBy, Outcome, PathFigures, PathKind, PathReport, PathStats, Relayed, Tried,
 };
 use tagio_wire::{
     Fingerprint, PeerId, Point, Size,

@@ -10,8 +10,11 @@ use tagio_wire::{
     session::{Monitor, Permission},
 };
 
-use crate::engine::status::{
-    Carrier, CarrierKind, ConnectStep, ConnectedViewer, Outcome, PathKind, RelayState, Relayed,
+use crate::engine::{
+    outlook::Hindrance,
+    status::{
+        Carrier, CarrierKind, ConnectStep, ConnectedViewer, MappedBy, Outcome, PathKind, RelayState, Relayed,
+    },
 };
 
 pub const APP: &str = "TagIO";
@@ -96,6 +99,7 @@ pub const PROXY_SHAPE: &str =
     "Type a name and a port, like proxy.example.org:3128. Only HTTP proxies can be used.";
 pub const PROXY_USER: &str = "Name at the proxy, if it asks for one";
 pub const PROXY_PASSWORD: &str = "Password at the proxy";
+pub const LAN: &str = "Without the relay, find and be found on the local network";
 pub const SHOW: &str = "Show";
 pub const HIDE: &str = "Hide";
 pub const USE_DEFAULT: &str = "Use the default";
@@ -315,6 +319,51 @@ pub const fn mapping(mapping: Mapping) -> &'static str {
         Mapping::EndpointIndependent => "open to direct connections",
         Mapping::Sequential { .. } => "a new port for each, in order",
         Mapping::Random => "a new port for each, at random",
+    }
+}
+
+/// The same of this network, where a NAT may be missing.
+pub const fn network(mapping: Mapping, is_public: bool) -> &'static str {
+    match mapping {
+        Mapping::EndpointIndependent if is_public => "without NAT, open to direct connections",
+        Mapping::Unknown => "not known: the relay sees too little",
+        other => self::mapping(other),
+    }
+}
+
+/// Whether packets get to the relay.
+pub const fn udp_to_relay(mapping: Mapping) -> &'static str {
+    match mapping {
+        Mapping::Blocked => "no UDP",
+        Mapping::EndpointIndependent | Mapping::Sequential { .. } | Mapping::Random | Mapping::Unknown => {
+            "UDP too"
+        }
+    }
+}
+
+/// Who leads a port here.
+pub const fn mapped_by(by: MappedBy) -> &'static str {
+    match by {
+        MappedBy::Upnp => "UPnP",
+        MappedBy::NatPmp => "NAT-PMP",
+        MappedBy::Pcp => "PCP",
+        MappedBy::Ipv6Pinhole => "an IPv6 pinhole",
+    }
+}
+
+/// What is in the way of direct paths on this side, and the one thing that could change that.
+pub const fn hindrance(hindrance: Hindrance) -> (&'static str, &'static str) {
+    match hindrance {
+        Hindrance::Nothing => ("Nothing to change on this side.", ""),
+        Hindrance::UdpBlocked => relayed(Relayed::OwnUdpBlocked),
+        Hindrance::Hidden => (
+            "The router gives each connection a port of its own, so that others have to guess it.",
+            "Turn on UPnP or NAT-PMP in the router, or IPv6.",
+        ),
+        Hindrance::Unknown => (
+            "The relay has one address and port only, and cannot tell what the router does.",
+            "If sessions stay relayed, turn on UPnP or NAT-PMP in the router, or IPv6.",
+        ),
     }
 }
 

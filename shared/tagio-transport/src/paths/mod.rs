@@ -83,7 +83,6 @@ pub struct Paths {
 enum Wish {
     Punch(Candidates),
     AddRelay(SocketAddr),
-    NetworkChanged,
 }
 
 /// Where this side may be reached.
@@ -97,7 +96,7 @@ struct Own {
 impl Own {
     /// Asks for a new mapping first where only the newest tells where the next one will be.
     async fn candidates(self, guess: bool) -> Candidates {
-        let nat = self.endpoint.nat();
+        let nat = self.endpoint.nat_watch().renewed().await;
         let public = match nat.mapping {
             Mapping::Sequential { .. } => self.endpoint.nat_watch().newest_mapping().await,
             _ => None,
@@ -179,11 +178,6 @@ impl Paths {
         self.wishes.try_send(Wish::Punch(peer)).ok();
     }
 
-    /// This machine is in another network than before: starts a round at once, or has the viewer start one.
-    pub fn network_changed(&self) {
-        self.wishes.try_send(Wish::NetworkChanged).ok();
-    }
-
     /// Viewer only: opens a path over another relay leg.
     pub fn add_relay(&self, leg: SocketAddr) {
         self.wishes.try_send(Wish::AddRelay(leg)).ok();
@@ -213,6 +207,7 @@ impl Keeper {
         let mut path_events = self.connection.quic.path_events();
         self.switch().listen_for_punches(self.own.token, self.punches_tx.clone());
         self.on_established(PathId::ZERO);
+        let mut changes = self.own.endpoint.network_changes();
         let over = self.connection.clone();
         let over = over.closed();
         tokio::pin!(over);
@@ -232,9 +227,9 @@ impl Keeper {
                 wish = wishes.recv() => match wish {
                     Some(Wish::Punch(peer)) => self.handle(Input::PeerCandidates(peer)),
                     Some(Wish::AddRelay(leg)) => self.handle(Input::NewLeg(leg)),
-                    Some(Wish::NetworkChanged) => self.handle(Input::NetworkChanged),
                     None => break,
                 },
+                () = changes.next() => self.handle(Input::NetworkChanged),
                 () = sleep_until(self.core.next_wake().into()) => {
                     let quic = &self.connection.quic;
                     self.core.wake(Instant::now(), |id| counters(quic, id));

@@ -3,7 +3,12 @@
 mod noise;
 mod route;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use snow::TransportState;
 use tagio_wire::{
@@ -17,10 +22,13 @@ use tokio::{
     io::{AsyncWriteExt, BufReader, ReadHalf, split},
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
-use crate::carrier::{BoxedStream, Dialer, Patience, ReachSettings};
+use crate::{
+    carrier::{BoxedStream, Dialer, Patience, ReachSettings},
+    network_watch::NetworkChanges,
+};
 
 pub use noise::RelayError;
 pub use route::RelayRoute;
@@ -35,6 +43,8 @@ const PAUSE_REPLACED: Duration = Duration::from_secs(60);
 const SOON_ATTEMPTS: u32 = 12;
 /// Upper bound of the first pauses.
 const PAUSE_SOON: Duration = Duration::from_secs(2);
+/// How long a relay may take for a sign of life after a change of the network: several round trips round the world.
+const ALIVE_WITHIN: Duration = Duration::from_millis(1500);
 /// Wishes and events that wait. Both ends fetch at once; a relay cannot make this side queue more.
 const QUEUE: usize = 64;
 
@@ -119,12 +129,12 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Starts registering.
-    pub fn spawn(config: RelayConfig) -> Self {
+    /// Starts registering. After each of `changes` the connection is tried, and made anew where it is dead.
+    pub fn spawn(config: RelayConfig, changes: NetworkChanges) -> Self {
         let (wishes, wishes_rx) = mpsc::channel(QUEUE);
         let (events_tx, events) = mpsc::channel(QUEUE);
         let mut task = JoinSet::new();
-        task.spawn(stay_registered(config, wishes_rx, events_tx));
+        task.spawn(stay_registered(config, wishes_rx, events_tx, changes));
         Self { wishes, events, _task: task }
     }
 
@@ -164,12 +174,13 @@ async fn stay_registered(
     mut config: RelayConfig,
     mut wishes: mpsc::Receiver<ClientMessage>,
     events: mpsc::Sender<RelayEvent>,
+    mut changes: NetworkChanges,
 ) {
     let dialer = Dialer::new(&config.addr, config.reach.clone());
     let mut failures = 0;
     loop {
         let mut came_in = false;
-        let outcome = register(&dialer, &mut config, &mut wishes, &events, &mut came_in).await;
+        let outcome = register(&dialer, &mut config, &mut wishes, &events, &mut changes, &mut came_in).await;
         if came_in {
             failures = 0;
         }
@@ -183,12 +194,17 @@ async fn stay_registered(
         };
         failures += 1;
         // The other program may be gone by then; before that the two would chase each other away.
-        let pause = if matches!(error, RelayError::Replaced) { PAUSE_REPLACED } else { pause };
+        let was_replaced = matches!(error, RelayError::Replaced);
+        let pause = if was_replaced { PAUSE_REPLACED } else { pause };
         tracing::warn!(%error, ?pause, "not registered");
         if events.send(RelayEvent::Offline { error, retry_in: pause }).await.is_err() {
             return;
         }
-        sleep(pause).await;
+        tokio::select! {
+            () = sleep(pause) => {}
+            // What was in the way may be gone.
+            () = changes.next(), if !was_replaced => failures = 0,
+        }
         // Wishes of before mean nothing on a new connection.
         while wishes.try_recv().is_ok() {}
     }
@@ -209,11 +225,18 @@ async fn register(
     config: &mut RelayConfig,
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
+    changes: &mut NetworkChanges,
     came_in: &mut bool,
 ) -> Result<Option<Duration>, RelayError> {
     let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
     let greet = |stream| noise::greet(stream, &config.identity, config.key, &hello);
-    let won = dialer.race(Patience::Short, greet).await;
+    let won = loop {
+        tokio::select! {
+            won = dialer.race(Patience::Short, greet) => break won,
+            // What was begun by another way leads nowhere now.
+            () = changes.next() => {}
+        }
+    };
     let won = won.map_err(|errors| RelayError::from_carriers(&config.addr, errors))?;
     let opened = won.value.finish(&config.addr, &hello).await?;
     // Trust on first use: from now on it has to be this one.
@@ -227,7 +250,7 @@ async fn register(
     if events.send(online).await.is_err() {
         return Ok(None);
     }
-    serve(opened.stream, opened.noise, keepalive, relay, wishes, events).await
+    serve(opened.stream, opened.noise, keepalive, relay, wishes, events, changes).await
 }
 
 async fn serve(
@@ -237,7 +260,9 @@ async fn serve(
     relay: RelayRoute,
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
+    changes: &mut NetworkChanges,
 ) -> Result<Option<Duration>, RelayError> {
+    let local = relay.addr().and_then(source_towards);
     let (read, mut write) = split(stream);
     let (frames_tx, mut frames) = mpsc::channel(QUEUE);
     let mut reader = JoinSet::new();
@@ -246,12 +271,14 @@ async fn serve(
     // The first one at once: only an answer to the relay's own message shows it that this is no replay.
     let mut next_ping = Instant::now();
     let mut heard = Instant::now();
+    // After a change of the network: when it counts as dead unless something is heard.
+    let mut alive_by = None;
     let mut nonce = 0;
     loop {
         let message = tokio::select! {
             frame = frames.recv() => {
-                let frame = frame.unwrap_or_else(|| Err(std::io::ErrorKind::ConnectionReset.into()))?;
-                heard = Instant::now();
+                let frame = frame.unwrap_or_else(|| Err(io::ErrorKind::ConnectionReset.into()))?;
+                (heard, alive_by) = (Instant::now(), None);
                 let len = noise.read_message(&frame, &mut buf).map_err(|_| RelayError::Protocol)?;
                 let message = decode(&buf[..len]).map_err(|_| RelayError::Protocol)?;
                 match event_of(message, &relay)? {
@@ -269,10 +296,19 @@ async fn serve(
                 Some(message) => message,
                 None => return Ok(None),
             },
-            () = tokio::time::sleep_until(next_ping) => {
+            () = changes.next() => {
+                if local.is_some_and(|local| !is_own(local)) {
+                    return Err(broken("this machine has another address now"));
+                }
+                (next_ping, alive_by) = (Instant::now(), Some(Instant::now() + ALIVE_WITHIN));
+                continue;
+            }
+            () = sleep_until(alive_by.unwrap_or(heard)), if alive_by.is_some() => {
+                return Err(broken("it is out of reach from this network"));
+            }
+            () = sleep_until(next_ping) => {
                 if heard.elapsed() > keepalive * 3 {
-                    let silent = std::io::Error::new(std::io::ErrorKind::TimedOut, "it went silent");
-                    return Err(RelayError::Broken(silent));
+                    return Err(broken("it went silent"));
                 }
                 next_ping = Instant::now() + keepalive;
                 nonce += 1;
@@ -285,6 +321,24 @@ async fn serve(
         write.write_all(&frame).await?;
         write.flush().await?;
     }
+}
+
+fn broken(why: &'static str) -> RelayError {
+    RelayError::Broken(io::Error::new(io::ErrorKind::TimedOut, why))
+}
+
+/// The address that this machine sends from to `addr`; nothing is sent for that.
+fn source_towards(addr: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr =
+        if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(addr).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
+}
+
+/// Whether this machine has the address (still).
+fn is_own(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 enum Heard {
@@ -313,7 +367,7 @@ fn event_of(message: RelayMessage, relay: &RelayRoute) -> Result<Heard, RelayErr
 }
 
 /// Frames are read by a task of their own, because a half-read frame must not be dropped by `select!`.
-async fn read_frames(read: ReadHalf<BoxedStream>, frames: mpsc::Sender<std::io::Result<Vec<u8>>>) {
+async fn read_frames(read: ReadHalf<BoxedStream>, frames: mpsc::Sender<io::Result<Vec<u8>>>) {
     let mut read = BufReader::new(read);
     loop {
         let frame = noise::read_frame(&mut read).await;

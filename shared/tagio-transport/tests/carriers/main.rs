@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tagio_testkit::lab::LIMIT;
 use tagio_transport::{
-    Carrier, CarrierChoice, CarrierKind, FixedProxy, ProxySetting, ReachSettings,
+    Carrier, CarrierChoice, CarrierKind, FixedProxy, NetworkChanges, ProxySetting, ReachSettings,
     relay::{Relay, RelayError, RelayEvent},
 };
 use tokio::time::{Instant, timeout};
@@ -89,7 +89,8 @@ async fn a_proxy_that_wants_a_login_says_so() {
     let relay = start_relay();
     let proxy = Proxy::start(relay.relay.address, Manners::Tunnels, Some(("Aladdin", "open sesame"))).await;
     for (user, password, was_expected) in [("", "", false), ("Aladdin", "sesame", true)] {
-        let mut relay = Relay::spawn(config(RELAY_BEHIND_PROXY, &through(&proxy, user, password), false));
+        let config = config(RELAY_BEHIND_PROXY, &through(&proxy, user, password), false);
+        let mut relay = Relay::spawn(config, NetworkChanges::none());
         let event = timeout(LIMIT, relay.event()).await.expect("an answer").expect("a relay");
         let RelayEvent::Offline { error, .. } = event else { panic!("{event:?}") };
         let RelayError::ProxyLogin { was_given, .. } = &error else { panic!("{error:?}") };
@@ -136,7 +137,8 @@ async fn a_relay_that_is_not_there_is_known_at_once_and_asked_once() {
     let nobody =
         std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let start = Instant::now();
-    let mut relay = Relay::spawn(config(&nobody.to_string(), &ReachSettings::default(), false));
+    let config = config(&nobody.to_string(), &ReachSettings::default(), false);
+    let mut relay = Relay::spawn(config, NetworkChanges::none());
     let event = timeout(LIMIT, relay.event()).await.expect("an answer").expect("a relay");
     assert!(matches!(event, RelayEvent::Offline { error: RelayError::Unreachable { .. }, .. }), "{event:?}");
     assert!(start.elapsed() < Duration::from_secs(5), "no other carrier is waited for");

@@ -7,7 +7,7 @@ use tagio_testkit::{
     lab::{self, LIMIT},
 };
 use tagio_transport::{
-    Carrier, Endpoint, ReachSettings,
+    Carrier, Endpoint, NetworkChanges, ReachSettings,
     relay::{Relay, RelayConfig, RelayEvent, RelayRoute},
 };
 use tagio_wire::PeerId;
@@ -58,7 +58,7 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn register(relay: &str, reach: &ReachSettings, presence: bool) -> Self {
-        let mut relay = Relay::spawn(config(relay, reach, presence));
+        let mut relay = Relay::spawn(config(relay, reach, presence), NetworkChanges::none());
         let (route, id) = online(&mut relay).await;
         Self { relay, route, id }
     }

@@ -25,6 +25,8 @@ pub struct HostConfig {
     pub follows_settings: bool,
     /// Where to wait for direct viewers.
     pub listen: Option<SocketAddr>,
+    /// Whether who knows the ID or the key finds it on the local network.
+    pub lan: bool,
     /// The unattended password.
     pub password: Option<StoredSecret>,
     /// Whether the user is asked about viewers that show the one-time code.

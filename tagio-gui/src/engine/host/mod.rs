@@ -20,7 +20,7 @@ use std::{
 use anyhow::Context as _;
 use tagio_session::{OneTimeCode, StoredSecret, resume::TicketId};
 use tagio_transport::{
-    Endpoint, Incoming, PathKind,
+    Carrier, Endpoint, Incoming, LegError, NetworkChanges, PathKind, RelayLeg, lan,
     relay::{Relay, RelayEvent, RelayRoute},
 };
 use tagio_wire::{
@@ -106,7 +106,9 @@ pub async fn run(
     let gate = Gate::new(config.password);
     let mut status = initial_status();
     status.has_password = gate.lock().has_password();
-    let relay = config.relay.as_ref().map(|at| Relay::spawn(at.config(&config.identity, true)));
+    let register =
+        |at: &Registration| Relay::spawn(at.config(&config.identity, true), endpoint.network_changes());
+    let relay = config.relay.as_ref().map(register);
     if relay.is_some() {
         status.relay = RelayState::Connecting;
     }
@@ -131,6 +133,8 @@ pub async fn run(
         registration: config.relay,
         follows_settings: config.follows_settings,
         relay,
+        lan: None,
+        may_answer_lan: config.listen.is_none_or(|listen| listen.ip().is_unspecified()),
         data_dir: config.data_dir,
         next_viewer: 0,
         orders: BTreeMap::new(),
@@ -143,9 +147,25 @@ pub async fn run(
     if config.listen.is_some() {
         host.tell(HostEvent::Listening(host.house.endpoint.local_addr()));
     }
+    host.answer_lan(config.lan);
     host.renew_code();
     host.run(notes, commands).await;
     Ok(())
+}
+
+/// Binds an end of a leg once more; begins again when the network changes meanwhile.
+async fn bind_anew(
+    endpoint: &Endpoint,
+    relay: &RelayRoute,
+    grant: LegGrant,
+    changes: &mut NetworkChanges,
+) -> Result<RelayLeg, LegError> {
+    loop {
+        tokio::select! {
+            bound = endpoint.bind_leg(relay, grant) => return bound,
+            () = changes.next() => {}
+        }
+    }
 }
 
 /// The book-keeper.
@@ -156,6 +176,10 @@ struct Host {
     registration: Option<Registration>,
     follows_settings: bool,
     relay: Option<Relay>,
+    /// Answers on the local network, where that is wanted.
+    lan: Option<lan::Answering>,
+    /// Whether viewers on the local network reach the socket.
+    may_answer_lan: bool,
     data_dir: PathBuf,
     next_viewer: u64,
     orders: BTreeMap<ViewerId, (TicketId, mpsc::Sender<Order>)>,
@@ -231,7 +255,9 @@ impl Host {
                     registration.pin(relay_key);
                 }
                 self.status.relay = RelayState::Online;
-                self.status.id = Some(welcome.id);
+                if self.status.id.replace(welcome.id) != Some(welcome.id) {
+                    self.answer_lan(self.lan.is_some());
+                }
                 self.tell(HostEvent::Registered(welcome.id));
             }
             RelayEvent::Offline { error, retry_in } => {
@@ -255,8 +281,9 @@ impl Host {
             return;
         }
         let endpoint = self.house.endpoint.clone();
+        let mut changes = endpoint.network_changes();
         self.legs.spawn(async move {
-            let leg = match endpoint.bind_leg(&relay, grant).await {
+            let mut leg = match endpoint.bind_leg(&relay, grant).await {
                 Ok(leg) => leg,
                 Err(error) => return tracing::warn!(%error, "call not taken"),
             };
@@ -266,7 +293,18 @@ impl Host {
             let mut received = u64::MAX;
             while received != leg.received() {
                 received = leg.received();
-                tokio::time::sleep(LEG_CHECK).await;
+                let check_at = tokio::time::Instant::now() + LEG_CHECK;
+                // A leg by UDP binds itself anew; a connection ends with its address.
+                let is_carried = leg.carrier() != Carrier::Udp;
+                let bound = tokio::select! {
+                    () = tokio::time::sleep_until(check_at) => continue,
+                    () = changes.next(), if is_carried => bind_anew(&endpoint, &relay, grant, &mut changes).await,
+                };
+                match bound {
+                    Ok(bound) => leg = bound,
+                    Err(error) => tracing::debug!(%error, "a leg is not bound anew"),
+                }
+                received = u64::MAX;
             }
         });
     }
@@ -395,6 +433,9 @@ impl Host {
         self.house.name.clone_from(&settings.name);
         self.house.ask = settings.ask;
         self.house.permission = if settings.control { Permission::Control } else { Permission::View };
+        if settings.lan != self.lan.is_some() {
+            self.answer_lan(settings.lan);
+        }
         if self.follows_settings {
             self.change_relay(settings);
         }
@@ -412,9 +453,21 @@ impl Host {
         if self.registration.as_ref() == Some(&registration) {
             return;
         }
-        self.relay = Some(Relay::spawn(registration.config(&self.house.identity, true)));
+        self.relay = Some(Relay::spawn(
+            registration.config(&self.house.identity, true),
+            self.house.endpoint.network_changes(),
+        ));
         self.registration = Some(registration);
         (self.status.relay, self.status.id) = (RelayState::Connecting, None);
+    }
+
+    /// Answers on the local network, under the present ID, or does so no longer.
+    fn answer_lan(&mut self, is_wanted: bool) {
+        let House { endpoint, identity, .. } = &self.house;
+        self.lan = (is_wanted && self.may_answer_lan).then(|| {
+            let (key, port) = (identity.public(), endpoint.local_addr().port());
+            lan::Answering::spawn(key, self.status.id, port, endpoint.network_changes())
+        });
     }
 
     fn renew_code(&mut self) {

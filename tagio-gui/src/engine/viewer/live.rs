@@ -42,6 +42,9 @@ const READ_QUEUE: usize = 64;
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How often the relay is called while no path goes through it: its legs, or the host, come back by then.
 const CALL_EVERY: Duration = Duration::from_secs(3);
+/// Silence on the path in use, with no other to change to, after which another leg is asked for: the host may have
+/// lost its end, as it does with its address where only TCP gets through.
+const LEG_SILENCE: Duration = Duration::from_secs(1);
 /// Legs that are kept: the one in use, and the one before it, whose last packets may be under way.
 const LEGS_KEPT: usize = 2;
 /// Silence that makes the session look for a new connection. QUIC's own time-out is longer, and a person
@@ -104,6 +107,7 @@ impl Live {
         let pictures =
             Pictures { arrivals, canvas: Arc::clone(&outlets.canvas), screen: Arc::clone(&outlets.screen) };
         streams.spawn(accept_streams(connection.clone(), pictures));
+        let relay_lost = leg.is_none();
         let observed = leg.as_ref().and_then(RelayLeg::observed);
         let paths = Paths::spawn(&connection, endpoint, Side::Viewer, observed);
         Ok(Self {
@@ -116,7 +120,8 @@ impl Live {
             paths,
             legs: leg.into_iter().collect(),
             new_legs: JoinSet::new(),
-            relay_lost: false,
+            // A session that began without the relay gets a way through it once it is back.
+            relay_lost,
             called_at: None,
             messages,
             decoded,
@@ -364,10 +369,11 @@ impl Live {
     }
 
     fn make_figures(&mut self, viewer: &mut Viewer) -> Option<Over> {
+        let facts = self.paths.facts();
+        self.relay_lost |= facts.silence > LEG_SILENCE;
         if self.called_at.is_none_or(|at| at.elapsed() >= CALL_EVERY) {
             self.call_again(viewer);
         }
-        let facts = self.paths.facts();
         if facts.silence > SILENCE_MAX {
             return Some(Over::Lost(Lost::TimedOut));
         }

@@ -40,11 +40,11 @@ use crate::{
 use live::{Live, Over};
 use reach::{Failure, Reached};
 
-/// How long a lost session is tried to be brought back.
-const RECONNECT_FOR: Duration = Duration::from_secs(60);
+/// How long a lost session is tried to be brought back: as long as its ticket is good.
+const RECONNECT_FOR: Duration = Duration::from_secs(600);
 /// How long the relay may say that the host is offline before that is believed: it is back from a restart of
-/// the relay by then.
-const OFFLINE_FOR: Duration = Duration::from_secs(12);
+/// the relay by then, and from a minute without a network.
+const OFFLINE_FOR: Duration = Duration::from_secs(75);
 /// Pause between tries to bring it back.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(700);
 
@@ -59,6 +59,8 @@ pub struct ViewerConfig {
     pub target: Target,
     /// Where IDs are looked up.
     pub relay: Registration,
+    /// Whether a host is looked for on the local network when the relay is out of reach.
+    pub lan: bool,
     /// The code or password, if it is known already.
     pub secret: Option<Secret>,
     /// Whether to look only.
@@ -216,7 +218,8 @@ impl Viewer {
     fn new(config: ViewerConfig, outlets: Outlets) -> std::io::Result<Self> {
         let endpoint = Endpoint::bind(None)?;
         let by_relay = matches!(config.target, Target::Id(_));
-        let relay = by_relay.then(|| Relay::spawn(config.relay.config(&config.identity, false)));
+        let relay = by_relay
+            .then(|| Relay::spawn(config.relay.config(&config.identity, false), endpoint.network_changes()));
         let status = ViewerStatus { wish: config.wish, ..initial_status() };
         Ok(Self {
             config,

@@ -8,6 +8,7 @@ use tagio_session::{
 };
 use tagio_transport::{
     ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError,
+    lan::{self, LanKey},
     relay::{RelayEvent, RelayRoute},
 };
 use tagio_wire::{
@@ -105,10 +106,13 @@ impl Viewer {
         KnownPeers::check(&self.config.data_dir).map_err(|error| sentences::no_pins(&error))?;
         let pinned = KnownPeers::load(&self.config.data_dir).0.pin_of(&self.config.target);
         let (connection, leg, host_key) = match self.config.target.clone() {
-            Target::Id(id) => {
-                let (connection, leg, key) = self.reach_by_relay(id, pinned).await?;
-                (connection, Some(leg), Some(key))
-            }
+            Target::Id(id) => match self.reach_by_relay(id, pinned).await {
+                Ok((connection, leg, key)) => (connection, Some(leg), Some(key)),
+                Err(failure) => match self.reach_by_lan(id, pinned, &failure).await {
+                    Some(connection) => (connection, None, pinned),
+                    None => return Err(failure),
+                },
+            },
             Target::Address(at) => (self.reach_address(&at).await?, None, pinned),
         };
         tracing::debug!("QUIC connected");
@@ -145,6 +149,23 @@ impl Viewer {
                 Err(sentences::unreachable(&error).into())
             }
         }
+    }
+
+    /// Looks for the host on the local network, where the relay is what failed.
+    async fn reach_by_lan(
+        &self,
+        id: PeerId,
+        pinned: Option<PublicKey>,
+        failure: &Failure,
+    ) -> Option<Connection> {
+        let is_wanted = self.config.lan
+            && matches!(failure, Failure::Ending(ending) if sentences::is_about_the_relay(ending));
+        if !is_wanted {
+            return None;
+        }
+        let at = lan::search(LanKey::of(pinned, id).await).await?;
+        tracing::info!(%at, "found on the local network");
+        timeout(CONNECT_DEADLINE, self.endpoint.connect(at)).await.ok()?.ok()
     }
 
     /// Gives the leg of a call back that came to nothing.

@@ -38,6 +38,7 @@ pub(super) fn relay_ui(ui: &mut Ui, form: &mut SettingsForm, are_secrets_shown: 
         TextField::new(words::PROXY_USER, &mut form.proxy_user).show(ui, None);
         secret_ui(ui, words::PROXY_PASSWORD, &mut form.proxy_password, are_secrets_shown);
     }
+    ui.checkbox(&mut form.lan, words::LAN);
 }
 
 /// A field of dots with a button that shows what they stand for.
