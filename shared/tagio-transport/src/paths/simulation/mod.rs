@@ -50,7 +50,7 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn lives_of_every_kind_stay_right() {
     let first = number("TAGIO_SEED");
-    let lives = number("TAGIO_LIVES").unwrap_or(if first.is_some() { 1 } else { LIVES });
+    let lives = number("TAGIO_LIVES").unwrap_or_else(|| if first.is_some() { 1 } else { LIVES });
     let end = first.unwrap_or(0) + lives;
     let (start, next) = (Instant::now(), AtomicU64::new(first.unwrap_or(0)));
     let (events, direct, wrong) = (AtomicU64::new(0), AtomicU64::new(0), std::sync::Mutex::new(None));
