@@ -110,3 +110,17 @@ impl Bucket {
         self.taken <= QUESTIONS_PER_SECOND
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_tries_ids_faster_than_is_allowed() {
+        let (mut bucket, start) = (Bucket::default(), Instant::now());
+        let looked_at = |bucket: &mut Bucket, at| (0..1000).filter(|_| bucket.take(at)).count();
+        assert_eq!(looked_at(&mut bucket, start), QUESTIONS_PER_SECOND as usize);
+        assert_eq!(looked_at(&mut bucket, start + Duration::from_millis(900)), 0);
+        assert_eq!(looked_at(&mut bucket, start + Duration::from_secs(1)), QUESTIONS_PER_SECOND as usize);
+    }
+}

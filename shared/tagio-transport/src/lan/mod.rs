@@ -37,3 +37,18 @@ fn networks() -> Vec<Ifv4Addr> {
 fn is_near(networks: &[Ifv4Addr], ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(ip) if networks.iter().any(|net| ip & net.netmask == net.ip & net.netmask))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_on_one_of_the_networks_is_near() {
+        let ip = Ipv4Addr::new(192, 168, 1, 7);
+        let netmask = Ipv4Addr::new(255, 255, 255, 0);
+        let home = [Ifv4Addr { ip, netmask, prefixlen: 24, broadcast: None }];
+        let near = |text: &str| is_near(&home, text.parse().unwrap());
+        assert!(near("192.168.1.200") && near("192.168.1.7"));
+        assert!(!near("192.168.2.7") && !near("203.0.113.1") && !near("::1"));
+    }
+}
