@@ -136,7 +136,7 @@ enum State {
     /// IK: the relay's answer is here.
     Answered { noise: TransportState, reply: Vec<u8> },
     /// XX: the relay does not know yet who asks.
-    Unnamed(HandshakeState),
+    Unnamed(Box<HandshakeState>),
 }
 
 /// The first round trip: IK where the relay's key is known, else XX.
@@ -168,7 +168,7 @@ pub(super) async fn greet(
     let state = if relay_key.is_some() {
         State::Answered { noise: noise.into_transport_mode().map_err(wrong)?, reply: buf[..len].to_vec() }
     } else {
-        State::Unnamed(noise)
+        State::Unnamed(Box::new(noise))
     };
     Ok(Greeted { stream, state })
 }

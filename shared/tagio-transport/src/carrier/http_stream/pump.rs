@@ -1,6 +1,6 @@
 //! Moves a stream's bytes: one request up and one down at a time, each asked again when its answer was lost.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -20,6 +20,12 @@ use crate::carrier::CarrierError;
 
 /// How long the relay may take to hear that the stream is over.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// Bytes that come later than this after the last answer have not waited for it.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// How long bytes that have not waited gather at most before they are sent; else half a request's time. While much is
+/// sent, bytes wait as long for the request before them. Congestion control takes the shortest round trip for the
+/// path's and twice that for enough in flight: packets that never wait would make it send ever less.
+const GATHER_MAX: Duration = Duration::from_millis(100);
 /// An empty answer after less than this is none of a relay's, which waits much longer.
 const WAITED: Duration = Duration::from_secs(1);
 
@@ -54,16 +60,18 @@ async fn send(
     mut read: ReadHalf<DuplexStream>,
 ) -> Result<(), CarrierError> {
     let mut failures = Failures::default();
-    let mut offset = 0;
+    let mut offset: u64 = 0;
     let mut piece = BytesMut::new();
+    // Of the requests so far.
+    let mut quickest = Duration::ZERO;
     loop {
-        piece.reserve(HTTP_PIECE_BYTES_MAX);
-        if read.read_buf(&mut piece).await? == 0 {
+        if !gather(&mut read, &mut piece, (quickest / 2).min(GATHER_MAX)).await? {
             return Ok(());
         }
         let mut rest = piece.split().freeze();
         while !rest.is_empty() {
             let to = format!("{path}/{offset}");
+            let asked = Instant::now();
             let taken = match requests.ask_all(Method::POST, &to, rest.clone()).await {
                 Ok((StatusCode::OK, answer)) => {
                     taken(offset, rest.len(), &answer).ok_or(CarrierError::NotTheRelay)?
@@ -77,11 +85,33 @@ async fn send(
                 sleep(failures.pause().ok_or(CarrierError::TimedOut)?).await;
                 continue;
             }
+            quickest = if quickest.is_zero() { asked.elapsed() } else { quickest.min(asked.elapsed()) };
             offset += taken as u64;
             drop(rest.split_to(taken));
             failures.reset();
         }
     }
+}
+
+/// Reads what there is, at most a piece, and after `pause` some more if it had to be waited for; false at the end.
+async fn gather(
+    read: &mut ReadHalf<DuplexStream>,
+    piece: &mut BytesMut,
+    pause: Duration,
+) -> io::Result<bool> {
+    piece.reserve(HTTP_PIECE_BYTES_MAX);
+    let ready = Instant::now();
+    let mut read = read.take(HTTP_PIECE_BYTES_MAX as u64);
+    if read.read_buf(piece).await? == 0 {
+        return Ok(false);
+    }
+    if ready.elapsed() > AT_ONCE {
+        sleep(pause).await;
+        if let Ok(more) = timeout(Duration::ZERO, read.read_buf(piece)).await {
+            more?;
+        }
+    }
+    Ok(true)
 }
 
 /// Fetches what the relay sends. Waits while the owner does not read.
