@@ -113,6 +113,8 @@ denials! {
     TagioTooLarge = "tagio_too_large",
     /// A WebSocket frame that may not be there: text, unmasked, fragments that never end.
     TagioBadFrame = "tagio_bad_frame",
+    /// A TAGIO message that is not whole in time.
+    TagioSlow = "tagio_slow",
     /// A TAGIO message for an ID that nobody has.
     TagioUnknownTarget = "tagio_unknown_target",
     /// Too many of those from one address.

@@ -79,7 +79,8 @@ pub const STUN_SHORT_INTERVAL_MS: u32 = 500;
 pub const TAGIO_MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes that may wait for a client of TAGIO messages: one of the longest and as much again of short ones.
 pub const TAGIO_QUEUE_BYTES_MAX: u32 = 2 * 1024 * 1024;
-/// Bytes that may wait for all of them together: 128 clients that read nothing, and room for a server of 1 GB.
+/// Bytes that may wait for all of them together: 128 clients that read nothing, and room on a server of 1 GB. As much
+/// again for messages that have come in part.
 pub const TAGIO_QUEUES_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// Clients of TAGIO messages: as many as there are connections. Those that come by HTTP have none.
 pub const TAGIO_CLIENTS_MAX: u32 = 40_000;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tagio_relay_core::messages::{
-    Budget, Framing, Mailbox,
-    mailbox::{Bounds, Refused},
+    Bounds, Budget, Framing, Mailbox,
+    mailbox::{ANSWER_BYTES_MAX, Refused},
 };
 
 const WIDE: Bounds = Bounds { own_bytes_max: 1 << 20, all_bytes_max: 1 << 20 };
@@ -103,4 +103,16 @@ fn split(mut bytes: &[u8]) -> Vec<Vec<u8>> {
         bytes = rest;
     }
     messages
+}
+
+#[test]
+fn nobody_can_take_the_relays_answers_away_by_filling_a_mailbox() {
+    let bounds = Bounds { own_bytes_max: 100, all_bytes_max: 100 };
+    let (mut mailbox, _budget) = mailbox(Framing::WebSocket);
+    mailbox.push(&[&[1; 80]], bounds).unwrap();
+    assert_eq!(mailbox.push(&[&[1; 80]], bounds), Err(Refused::Full));
+    mailbox.answer(b"TAGIO\0\0\0\x01ACK\x01\x02\x03\x04", bounds).unwrap();
+    mailbox.push_raw(&[0x8a, 0], bounds).unwrap();
+    // Yet a client that reads nothing at all is found out.
+    assert_eq!(mailbox.answer(&vec![0; ANSWER_BYTES_MAX], bounds), Err(Refused::Full));
 }

@@ -65,7 +65,7 @@ pub enum Refused {
     AllFull,
 }
 
-/// Bytes that wait in all mailboxes together.
+/// Bytes that are held for all clients together.
 #[derive(Debug, Default)]
 pub struct Budget(AtomicUsize);
 
@@ -75,19 +75,25 @@ impl Budget {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize, bytes_max: usize) -> Result<(), Refused> {
+    /// Takes some of what `bytes_max` leaves.
+    pub fn take(&self, bytes: usize, bytes_max: usize) -> Result<(), Refused> {
         // Two that come at once may both be refused where one had room; nobody gets more than there is.
-        if self.0.fetch_add(bytes, Ordering::Relaxed) + bytes > bytes_max {
+        if self.0.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > bytes_max {
             self.give(bytes);
             return Err(Refused::AllFull);
         }
         Ok(())
     }
 
-    fn give(&self, bytes: usize) {
+    /// Gives back what was taken.
+    pub fn give(&self, bytes: usize) {
         self.0.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
+
+/// What the relay itself may add to a mailbox that others have filled: answers to what the client says, so that
+/// nobody can take them away from it.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +102,13 @@ pub struct Bounds {
     pub own_bytes_max: usize,
     /// For all together.
     pub all_bytes_max: usize,
+}
+
+impl Bounds {
+    /// For what the relay itself says.
+    fn for_answers(self) -> Self {
+        Self { own_bytes_max: self.own_bytes_max + ANSWER_BYTES_MAX, all_bytes_max: usize::MAX }
+    }
 }
 
 /// See the module.
@@ -133,8 +146,14 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Adds what the relay itself says. When even that is refused, the client reads nothing.
+    pub fn answer(&mut self, message: &[u8], bounds: Bounds) -> Result<(), Refused> {
+        self.push(&[message], bounds.for_answers())
+    }
+
     /// Adds bytes that belong to the transport itself, such as a pong, as they are.
     pub fn push_raw(&mut self, bytes: &[u8], bounds: Bounds) -> Result<(), Refused> {
+        let bounds = bounds.for_answers();
         if self.charged + bytes.len() > bounds.own_bytes_max {
             return Err(Refused::Full);
         }
@@ -142,6 +161,11 @@ impl Mailbox {
         self.waiting.extend_from_slice(bytes);
         self.charged += bytes.len();
         Ok(())
+    }
+
+    /// How its messages are told apart.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// Takes everything that waits, and gives `buffer`, whose capacity is used again. It counts as waiting until
@@ -153,8 +177,11 @@ impl Mailbox {
         buffer
     }
 
-    /// What was taken is written, or will never be.
+    /// What was taken is written, or will never be. An empty mailbox gives its memory back.
     pub fn written(&mut self) {
+        if self.is_empty() {
+            (self.waiting, self.taken) = (Vec::new(), 0);
+        }
         self.release(self.charged - (self.waiting.len() - self.taken));
     }
 

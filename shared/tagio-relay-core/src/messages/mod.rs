@@ -15,7 +15,7 @@ use rand::CryptoRng;
 
 use self::{
     clients::Clients,
-    mailbox::{Bounds, Refused},
+    mailbox::Refused,
     message::{Request, registered_id},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub use clients::{Quiet, SessionToken};
-pub use mailbox::{Budget, Framing, Mailbox};
+pub use mailbox::{Bounds, Budget, Framing, Mailbox};
 pub use message::{ClientId, ErrorCode, Reply};
 
 /// What a message from a client comes to.
@@ -97,14 +97,6 @@ impl<M: Clone, R: CryptoRng> Messages<M, R> {
     /// Takes over other limits for what comes from now on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
-    }
-
-    /// How much may wait in mailboxes.
-    pub fn bounds(&self) -> Bounds {
-        Bounds {
-            own_bytes_max: self.limits.tagio_queue_bytes_max as usize,
-            all_bytes_max: self.limits.tagio_queues_bytes_max as usize,
-        }
     }
 
     /// A client has come. Its ID stays the same until [`Self::leave`]; it hears of it by its first message.

@@ -1,0 +1,201 @@
+//! The way to one client: its mailbox, and who is to be woken when something comes.
+//!
+//! Whoever pushes never waits. One task writes, or one request at a time fetches.
+
+use std::{
+    future::poll_fn,
+    io,
+    mem,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tagio_relay_core::messages::{Bounds, Budget, Framing, Mailbox, mailbox::Refused};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    lock::lock,
+    outbox::{WriteError, write_all},
+};
+
+/// A WebSocket ping without contents (RFC 6455, 5.5.2), not masked.
+const WEBSOCKET_PING: [u8; 2] = [0x89, 0];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    /// What is in it is still written.
+    Finishing,
+    /// What is in it is lost.
+    Over,
+}
+
+struct State {
+    mailbox: Mailbox,
+    stage: Stage,
+    /// Of whoever takes what comes.
+    taker: Option<Waker>,
+    /// The number of the newest request that fetches: an older one steps back.
+    fetches: u64,
+}
+
+/// See the module.
+pub(crate) struct Line {
+    state: Mutex<State>,
+    bounds: Bounds,
+}
+
+impl Line {
+    pub(crate) fn new(framing: Framing, budget: Arc<Budget>, bounds: Bounds) -> Arc<Self> {
+        let mailbox = Mailbox::new(framing, budget);
+        let state = State { mailbox, stage: Stage::Open, taker: None, fetches: 0 };
+        Arc::new(Self { state: Mutex::new(state), bounds })
+    }
+
+    /// Adds a message from another client, in parts.
+    pub(crate) fn push(&self, parts: &[&[u8]]) -> Result<(), Refused> {
+        self.add(|mailbox, bounds| mailbox.push(parts, bounds))
+    }
+
+    /// Adds what the relay itself says.
+    pub(crate) fn answer(&self, message: &[u8]) -> Result<(), Refused> {
+        self.add(|mailbox, bounds| mailbox.answer(message, bounds))
+    }
+
+    /// Adds bytes of the transport itself.
+    pub(crate) fn push_raw(&self, bytes: &[u8]) -> Result<(), Refused> {
+        self.add(|mailbox, bounds| mailbox.push_raw(bytes, bounds))
+    }
+
+    /// Asks for a sign of life, where the transport can.
+    pub(crate) fn ask(&self) {
+        let framing = lock(&self.state).mailbox.framing();
+        if framing == Framing::WebSocket {
+            // A full mailbox is a question already: whoever reads it shows to be alive.
+            let _ = self.push_raw(&WEBSOCKET_PING);
+        }
+    }
+
+    /// Nothing more comes; what is in it is still written.
+    pub(crate) fn finish(&self) {
+        self.end(Stage::Finishing);
+    }
+
+    /// It is over at once.
+    pub(crate) fn cut(&self) {
+        self.end(Stage::Over);
+    }
+
+    /// Writes everything to `stream` until the end.
+    pub(crate) async fn write_to(
+        &self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        stall: Duration,
+    ) -> Result<(), WriteError> {
+        let mut buffer = Vec::new();
+        while let Some(bytes) = poll_fn(|cx| self.poll_take_all(cx, &mut buffer)).await {
+            write_all(stream, &bytes, stall).await?;
+            // TLS may have kept some of it.
+            timeout(stall, stream.flush()).await.map_err(|_| WriteError::Stalled)??;
+            buffer = bytes;
+        }
+        // The other side learns that this was all; it may be gone already.
+        let _ = timeout(stall, stream.shutdown()).await;
+        Ok(())
+    }
+
+    /// What waits, or comes until `deadline`: one message as it is, or all with their lengths. `None` when nothing
+    /// comes, the line is over, or a newer request fetches.
+    pub(crate) async fn fetch(&self, all: bool, deadline: Instant) -> Option<Vec<u8>> {
+        let number = {
+            let mut state = lock(&self.state);
+            state.fetches += 1;
+            if let Some(older) = state.taker.take() {
+                older.wake();
+            }
+            state.fetches
+        };
+        let fetched = poll_fn(|cx| {
+            let mut state = lock(&self.state);
+            if state.fetches != number || state.stage == Stage::Over {
+                return Poll::Ready(None);
+            }
+            if state.mailbox.is_empty() {
+                state.taker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let mailbox = &mut state.mailbox;
+            if !all {
+                return Poll::Ready(mailbox.take_one());
+            }
+            let messages = mailbox.take_all(Vec::new());
+            // Whether the answer arrives is not known here: HTTP has no word for that.
+            mailbox.written();
+            Poll::Ready(Some(messages))
+        });
+        timeout_at(deadline, fetched).await.ok().flatten()
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Mailbox, Bounds) -> Result<(), Refused>) -> Result<(), Refused> {
+        let mut state = lock(&self.state);
+        if state.stage != Stage::Open {
+            return Ok(());
+        }
+        add(&mut state.mailbox, self.bounds)?;
+        let taker = state.taker.take();
+        drop(state);
+        if let Some(taker) = taker {
+            taker.wake();
+        }
+        Ok(())
+    }
+
+    fn end(&self, stage: Stage) {
+        let mut state = lock(&self.state);
+        if state.stage != Stage::Over {
+            state.stage = stage;
+        }
+        if let Some(taker) = state.taker.take() {
+            taker.wake();
+        }
+    }
+
+    /// Everything that waits; `None` after the end. `buffer` was written, and its memory is used again.
+    fn poll_take_all(&self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<Option<Vec<u8>>> {
+        let mut state = lock(&self.state);
+        state.mailbox.written();
+        if state.stage == Stage::Over {
+            return Poll::Ready(None);
+        }
+        if !state.mailbox.is_empty() {
+            return Poll::Ready(Some(state.mailbox.take_all(mem::take(buffer))));
+        }
+        if state.stage == Stage::Finishing {
+            return Poll::Ready(None);
+        }
+        // Most clients are idle most of the time.
+        *buffer = Vec::new();
+        state.taker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// How a connection ended that was written to.
+pub(crate) fn stalled(written: Result<(), WriteError>) -> Result<(), tagio_relay_core::Denial> {
+    match written {
+        Err(WriteError::Stalled) => Err(tagio_relay_core::Denial::WriteStalled),
+        Ok(()) | Err(WriteError::Io(_)) => Ok(()),
+    }
+}
+
+/// An error that only says that the other side is gone.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
