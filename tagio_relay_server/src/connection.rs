@@ -5,35 +5,46 @@ use std::{net::SocketAddr, sync::Arc};
 use tagio_relay_core::{Denial, SourceNet};
 use tagio_wire::control::Preface;
 use tokio::{
+    io::AsyncRead,
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 use tracing::debug;
 
 use crate::{
+    carrier::{Carrier, Rewound, Socket},
     control::{self, Pattern},
-    front_door::{Opening, read_opening},
+    front_door::{Head, Opening, read_opening},
     http,
+    lock::lock,
     shared::{Pass, Shared},
     tcp_leg,
 };
 
-/// A connection that is not let in yet.
-pub(crate) struct Newcomer {
-    pub(crate) stream: TcpStream,
+/// Somebody who has not said what they want.
+#[derive(Clone)]
+pub(crate) struct Visitor {
     /// IPv4 never as IPv6.
     pub(crate) peer: SocketAddr,
-    pub(crate) pass: Pass,
+    pub(crate) pass: Arc<Pass>,
+    /// Until then they must have said who they are.
+    pub(crate) deadline: Instant,
+}
+
+/// A connection that is not let in yet.
+pub(crate) struct Newcomer {
+    pub(crate) stream: Carrier,
+    /// IPv4 never as IPv6.
+    pub(crate) peer: SocketAddr,
+    pub(crate) pass: Arc<Pass>,
     /// Until then it must have said who it is.
     pub(crate) deadline: Instant,
 }
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
-    if let Err(denial) = try_serve(&shared, stream, peer).await {
-        shared.denials.count(denial);
-        debug!(%peer, reason = denial.label(), "connection closed");
-    }
+    let served = try_serve(&shared, stream, peer).await;
+    conclude(&shared, peer, served);
 }
 
 /// Serves a connection to the metrics address.
@@ -42,25 +53,85 @@ pub(crate) async fn serve_metrics(shared: Arc<Shared>, stream: TcpStream, peer: 
         Ok(_pass) => http::serve_metrics(&shared, stream).await,
         Err(denial) => Err(denial),
     };
+    conclude(&shared, peer, served);
+}
+
+/// Counts what was turned away.
+pub(crate) fn conclude(shared: &Shared, peer: SocketAddr, served: Result<(), Denial>) {
     if let Err(denial) = served {
         shared.denials.count(denial);
+        debug!(%peer, reason = denial.label(), "connection closed");
     }
 }
 
 async fn try_serve(shared: &Arc<Shared>, mut stream: TcpStream, peer: SocketAddr) -> Result<(), Denial> {
-    let pass = Pass::open(shared, SourceNet::from(peer.ip()))?;
-    let deadline = Instant::now() + shared.limits().opening();
-    let opening = timeout_at(deadline, read_opening(&mut stream)).await;
-    let opening = opening.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::OpeningAborted)?;
-    let (opening, head) = opening.ok_or(Denial::BadPreface)?;
+    let pass = Arc::new(Pass::open(shared, SourceNet::from(peer.ip()))?);
+    let visitor = Visitor { peer, pass, deadline: Instant::now() + shared.limits().opening() };
+    let (opening, head) = open(&mut stream, visitor.deadline).await?;
     // Small packets with a person waiting for each: never hold one back. A socket that refuses is dying.
     let _ = stream.set_nodelay(true);
-    let newcomer = Newcomer { stream, peer, pass, deadline };
     // Boxed: a silent opener shall not pay for the largest of them.
-    match opening {
-        Opening::Tagio(Preface::ControlIk) => Box::pin(control::serve(shared, newcomer, Pattern::Ik)).await,
-        Opening::Tagio(Preface::ControlXx) => Box::pin(control::serve(shared, newcomer, Pattern::Xx)).await,
-        Opening::Tagio(Preface::TcpLeg) => Box::pin(tcp_leg::serve(shared, newcomer)).await,
-        Opening::Http => Box::pin(http::serve_front(shared, newcomer, head)).await,
+    if opening == Opening::Tls {
+        return Box::pin(serve_tls(shared, Rewound::new(head, stream), visitor)).await;
     }
+    serve_socket(shared, Socket::Tcp(stream), (opening, head), visitor).await
+}
+
+/// Serves what is inside TLS.
+async fn serve_tls(shared: &Arc<Shared>, stream: Rewound<TcpStream>, visitor: Visitor) -> Result<(), Denial> {
+    // Its mathematics costs about as much as Noise's.
+    lock(&shared.admission).spend_handshake(visitor.pass.net(), std::time::Instant::now())?;
+    let stream = Box::pin(timeout_at(visitor.deadline, shared.tls.accept(stream))).await;
+    let mut stream = Box::new(stream.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Tls)?);
+    let opening = open(&mut stream, visitor.deadline).await?;
+    serve_socket(shared, Socket::Tls(stream), opening, visitor).await
+}
+
+/// Serves whoever was recognised on a socket.
+async fn serve_socket(
+    shared: &Arc<Shared>,
+    socket: Socket,
+    (opening, head): (Opening, Head),
+    visitor: Visitor,
+) -> Result<(), Denial> {
+    match opening {
+        Opening::Tagio(preface) => serve_tagio(shared, Carrier::Socket(socket), preface, visitor).await,
+        Opening::Http => Box::pin(http::serve_front(shared, Rewound::new(head, socket), visitor)).await,
+        // Inside TLS: once is enough.
+        Opening::Tls => Err(Denial::BadPreface),
+    }
+}
+
+/// Serves what came in something that carries TagIO's own protocol and nothing else.
+pub(crate) async fn serve_carried(
+    shared: &Arc<Shared>,
+    mut carrier: Carrier,
+    visitor: Visitor,
+) -> Result<(), Denial> {
+    match open(&mut carrier, visitor.deadline).await? {
+        (Opening::Tagio(preface), _) => serve_tagio(shared, carrier, preface, visitor).await,
+        (Opening::Http | Opening::Tls, _) => Err(Denial::BadPreface),
+    }
+}
+
+async fn serve_tagio(
+    shared: &Arc<Shared>,
+    stream: Carrier,
+    preface: Preface,
+    visitor: Visitor,
+) -> Result<(), Denial> {
+    let Visitor { peer, pass, deadline } = visitor;
+    let newcomer = Newcomer { stream, peer, pass, deadline };
+    match preface {
+        Preface::ControlIk => Box::pin(control::serve(shared, newcomer, Pattern::Ik)).await,
+        Preface::ControlXx => Box::pin(control::serve(shared, newcomer, Pattern::Xx)).await,
+        Preface::TcpLeg => Box::pin(tcp_leg::serve(shared, newcomer)).await,
+    }
+}
+
+/// Reads until it is clear who is there.
+async fn open(stream: &mut (impl AsyncRead + Unpin), deadline: Instant) -> Result<(Opening, Head), Denial> {
+    let opening = timeout_at(deadline, read_opening(stream)).await;
+    let opening = opening.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::OpeningAborted)?;
+    opening.ok_or(Denial::BadPreface)
 }

@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// So many bytes tell everything.
 pub const SNIFF_LEN: usize = Preface::LEN;
 
+/// A TLS record that begins a handshake (RFC 8446, 5.1), and the major version that all of them have.
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
+
 /// HTTP methods with the space after them. No other text opens a page.
 const HTTP_METHODS: [&[u8]; 8] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"TRACE "];
@@ -20,8 +23,10 @@ const HTTP_METHODS: [&[u8]; 8] =
 pub enum Opening {
     /// TagIO's own protocol.
     Tagio(Preface),
-    /// A browser, a probe, later whatever else speaks HTTP.
+    /// A browser, a probe, and everything that travels inside HTTP.
     Http,
+    /// Any of the others, inside TLS.
+    Tls,
 }
 
 /// What some first bytes tell.
@@ -45,24 +50,36 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
     if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {
         return Sniff::Known(Opening::Http);
     }
+    if bytes.starts_with(&TLS_HANDSHAKE) {
+        return Sniff::Known(Opening::Tls);
+    }
     let magic = Preface::MAGIC.starts_with(bytes) || bytes == Preface::MAGIC;
-    if magic || HTTP_METHODS.iter().any(|method| method.starts_with(bytes)) {
+    if magic
+        || TLS_HANDSHAKE.starts_with(bytes)
+        || HTTP_METHODS.iter().any(|method| method.starts_with(bytes))
+    {
         return Sniff::Undecided;
     }
     Sniff::Stranger
 }
 
-/// The first bytes as they were read, for protocols that need them again.
+/// The first bytes as they were read, for those who need them again.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Head {
     bytes: [u8; SNIFF_LEN],
-    len: usize,
+    start: usize,
+    end: usize,
 }
 
 impl Head {
-    /// What was read.
+    /// What was read and not consumed.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Forgets the first `len` of them.
+    pub(crate) fn consume(&mut self, len: usize) {
+        self.start = (self.start + len).min(self.end);
     }
 }
 
@@ -75,9 +92,9 @@ pub async fn read_opening(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<O
             Sniff::Stranger => return Ok(None),
             Sniff::Undecided => {}
         }
-        match stream.read(&mut head.bytes[head.len..]).await? {
+        match stream.read(&mut head.bytes[head.end..]).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => head.len += read,
+            read => head.end += read,
         }
     }
 }

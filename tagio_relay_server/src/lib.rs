@@ -10,6 +10,7 @@
 //! measurement asks for it.
 
 mod access;
+mod carrier;
 pub mod config;
 mod connection;
 mod control;
@@ -27,9 +28,10 @@ mod signals;
 mod store;
 mod stun;
 mod tcp_leg;
+mod tls;
 mod udp;
 mod vantage;
 
-pub use config::{Config, MetricsBind, SecondPort, Secret};
+pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};

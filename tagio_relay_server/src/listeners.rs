@@ -153,7 +153,7 @@ fn canonical(ip: IpAddr) -> IpAddr {
 }
 
 /// A panic ends its own connection only, and is a bug worth a line.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+pub(crate) fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {

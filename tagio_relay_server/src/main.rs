@@ -36,7 +36,7 @@ async fn serve(args: &Args, config: &Config) -> Result<()> {
     let server = Server::bind(config).await?;
     let reloader = server.reloader();
     let reloading = reload_signal(|| match Config::load(args) {
-        Ok(config) => reloader.reload(config.auth.as_ref(), config.limits),
+        Ok(config) => reloader.reload(&config),
         Err(error) => error!("configuration not read again: {error:#}"),
     });
     let reloading = reloading.context("cannot wait for signals")?;

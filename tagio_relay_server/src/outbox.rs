@@ -148,6 +148,8 @@ impl Outbox {
     ) -> Result<(), WriteError> {
         while let Some(frames) = self.take().await {
             write_all(stream, &transform(frames), stall).await?;
+            // TLS and WebSocket may have kept some of it.
+            timeout(stall, stream.flush()).await.map_err(|_| WriteError::Stalled)??;
         }
         // The other side learns that this was all; it may be gone already.
         let _ = timeout(stall, stream.shutdown()).await;

@@ -8,24 +8,26 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use tagio_relay_core::Limits;
 use tagio_wire::PublicKey;
 use tokio::{
     net::TcpListener,
+    sync::mpsc,
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
-    config::{Config, DEFAULT_METRICS, MetricsBind, Secret},
+    config::{Config, DEFAULT_METRICS, MetricsBind},
     connection,
+    http::streams::{self, Streams},
     identity::RelayKey,
     listeners,
     lock::lock,
     shared::{Parts, Shared},
     store::Store,
+    tls::Tls,
     udp::{self, UdpSockets},
     vantage,
 };
@@ -48,21 +50,25 @@ pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
     metrics: Option<TcpListener>,
+    streams: mpsc::Receiver<streams::Opened>,
     addrs: Vec<SocketAddr>,
     store_thread: JoinHandle<()>,
 }
 
-/// Gives a running relay another secret and other limits.
+/// Gives a running relay another secret, certificate and other limits.
 ///
 /// It does not keep the relay alive.
 #[derive(Clone)]
 pub struct Reloader(Weak<Shared>);
 
 impl Reloader {
-    /// From now on; who is in stays in.
-    pub fn reload(&self, auth: Option<&Secret>, limits: Limits) {
+    /// From now on; who is in stays in. A certificate that cannot be used leaves the old one.
+    pub fn reload(&self, config: &Config) {
         let Some(shared) = self.0.upgrade() else { return };
-        shared.reload(auth, limits);
+        shared.reload(config.auth.as_ref(), config.limits.clone());
+        if let Err(error) = shared.tls.reload(&config.certificate, &shared.data_dir) {
+            error!("the old certificate stays: {error:#}");
+        }
         info!("configuration read again");
     }
 }
@@ -74,6 +80,8 @@ impl Server {
         let pairs = listeners::open_all(&config.binds)?;
         let metrics = open_metrics(config.metrics).await?;
         let key = RelayKey::load(&config.data_dir)?;
+        let tls = Tls::load(&config.certificate, &config.data_dir)?;
+        let (streams, opened) = Streams::new();
         let (store, store_thread) = Store::open(&config.data_dir)?;
         let addrs: Vec<_> = pairs.iter().map(|pair| pair.addr).collect();
         let extras = vantage::open_all(&pairs, config.stun_port, SOCKETS_MAX - pairs.len());
@@ -81,9 +89,10 @@ impl Server {
             pairs.into_iter().map(|pair| (pair.tcp, pair.udp)).unzip();
         sockets.extend(extras);
         let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
-        let parts = Parts { store, key, sockets: UdpSockets::new(sockets)?, public_addr };
+        let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
+        let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
         let shared = Arc::new(Shared::new(parts, config.auth.as_ref(), config.limits.clone()));
-        Ok(Self { shared, listeners, metrics, addrs, store_thread })
+        Ok(Self { shared, listeners, metrics, streams: opened, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -108,7 +117,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, streams, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -121,6 +130,7 @@ impl Server {
             let never = CancellationToken::new();
             tasks.spawn(listeners::accept(Arc::clone(&shared), listener, never, connection::serve_metrics));
         }
+        tasks.spawn(streams::run(Arc::clone(&shared), streams));
         tasks.spawn(tick(Arc::clone(&shared)));
         tokio::select! {
             // First: what stops because of it is no failure.

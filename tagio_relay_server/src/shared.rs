@@ -2,7 +2,11 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -11,7 +15,8 @@ use tagio_wire::PublicKey;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AuthHash, config::Secret, hub::Hub, identity::RelayKey, lock::lock, store::Store, udp::UdpSockets,
+    access::AuthHash, config::Secret, http::streams::Streams, hub::Hub, identity::RelayKey, lock::lock,
+    store::Store, tls::Tls, udp::UdpSockets,
 };
 
 /// What can change while the server runs.
@@ -28,6 +33,9 @@ pub(crate) struct Shared {
     pub(crate) denials: Arc<Denials>,
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
+    pub(crate) tls: Tls,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) streams: Streams,
     pub(crate) sockets: UdpSockets,
     /// What clients are told to use for legs.
     pub(crate) public_addr: Option<SocketAddr>,
@@ -40,6 +48,9 @@ pub(crate) struct Shared {
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
+    pub(crate) tls: Tls,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) streams: Streams,
     pub(crate) sockets: UdpSockets,
     pub(crate) public_addr: Option<SocketAddr>,
 }
@@ -48,7 +59,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts, auth: Option<&Secret>, limits: Limits) -> Self {
         let denials = Arc::new(Denials::default());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let Parts { store, key, sockets, public_addr } = parts;
+        let Parts { store, key, tls, data_dir, streams, sockets, public_addr } = parts;
         Self {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
             admission: Mutex::new(Admission::new(limits.clone())),
@@ -56,6 +67,9 @@ impl Shared {
             denials,
             store,
             key,
+            tls,
+            data_dir,
+            streams,
             sockets,
             public_addr,
             handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
@@ -96,13 +110,13 @@ impl Shared {
 pub(crate) struct Pass {
     shared: Arc<Shared>,
     net: SourceNet,
-    phase: Phase,
+    is_established: AtomicBool,
 }
 
 impl Pass {
     pub(crate) fn open(shared: &Arc<Shared>, net: SourceNet) -> Result<Self, Denial> {
         lock(&shared.admission).open(net)?;
-        Ok(Self { shared: Arc::clone(shared), net, phase: Phase::Opening })
+        Ok(Self { shared: Arc::clone(shared), net, is_established: AtomicBool::new(false) })
     }
 
     pub(crate) fn net(&self) -> SourceNet {
@@ -110,9 +124,8 @@ impl Pass {
     }
 
     /// The connection is let in.
-    pub(crate) fn establish(&mut self) {
-        if self.phase == Phase::Opening {
-            self.phase = Phase::Established;
+    pub(crate) fn establish(&self) {
+        if !self.is_established.swap(true, Ordering::Relaxed) {
             lock(&self.shared.admission).established(self.net);
         }
     }
@@ -120,6 +133,8 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        lock(&self.shared.admission).close(self.net, self.phase);
+        let is_established = *self.is_established.get_mut();
+        let phase = if is_established { Phase::Established } else { Phase::Opening };
+        lock(&self.shared.admission).close(self.net, phase);
     }
 }

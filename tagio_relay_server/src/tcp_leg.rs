@@ -6,11 +6,11 @@ use tagio_relay_core::{Denial, TcpLegId};
 use tagio_wire::leg::{Channel, DATA_HEADER_LEN, LegGrant, LegToken, PACKET_BYTES_MAX, TCP_LEG_OK, tag};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
     time::timeout_at,
 };
 
 use crate::{
+    carrier::Carrier,
     connection::Newcomer,
     lock::lock,
     outbox::{Outbox, WriteError},
@@ -52,7 +52,7 @@ impl Drop for Leg {
     }
 }
 
-async fn bind(shared: &Arc<Shared>, stream: &mut TcpStream) -> Result<Leg, Denial> {
+async fn bind(shared: &Arc<Shared>, stream: &mut Carrier) -> Result<Leg, Denial> {
     let aborted = |_| Denial::OpeningAborted;
     let channel = Channel(stream.read_u32().await.map_err(aborted)?);
     let mut token = [0; 16];
@@ -63,6 +63,7 @@ async fn bind(shared: &Arc<Shared>, stream: &mut TcpStream) -> Result<Leg, Denia
     let id = lock(&shared.hub).bind_tcp(&grant, Arc::clone(&outbox));
     let leg = Leg { shared: Arc::clone(shared), id: id?, channel, outbox };
     stream.write_u8(TCP_LEG_OK).await.map_err(aborted)?;
+    stream.flush().await.map_err(aborted)?;
     Ok(leg)
 }
 

@@ -2,15 +2,21 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod common;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use common::carriers::tls_config;
+use rcgen::generate_simple_self_signed;
+use rustls::{ClientConnection, pki_types::ServerName};
 use tempfile::{TempDir, tempdir};
 
 /// A command that sees nothing of this machine's settings.
@@ -42,6 +48,15 @@ impl Running {
     fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    /// The certificate that a TLS client is shown now.
+    fn certificate(&self) -> Vec<u8> {
+        let name = ServerName::try_from("relay.example").unwrap();
+        let mut client = ClientConnection::new(Arc::new(tls_config().unwrap()), name).unwrap();
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        client.complete_io(&mut stream).unwrap();
+        client.peer_certificates().unwrap()[0].to_vec()
     }
 
     fn get(&self, path: &str) -> String {
@@ -182,4 +197,69 @@ fn sighup_does_not_end_it() {
         assert!(started.elapsed() < Duration::from_secs(5), "the new limits never came");
     }
     assert!(running.child.try_wait().unwrap().is_none());
+}
+
+/// Puts a new certificate and its key into `dir`; the certificate.
+fn make_certificate(dir: &Path) -> Vec<u8> {
+    let made = generate_simple_self_signed(["relay.example".to_owned()]).unwrap();
+    fs::write(dir.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    fs::write(dir.join("cert.pem"), made.cert.pem()).unwrap();
+    made.cert.der().to_vec()
+}
+
+#[test]
+fn the_self_signed_certificate_is_kept_and_its_key_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempdir().unwrap();
+    let start = || Running::start(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+    let first = start().certificate();
+    assert_eq!(start().certificate(), first);
+    let mode = fs::metadata(dir.path().join("tls-key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn sighup_takes_a_new_certificate_and_a_broken_one_leaves_the_old() {
+    let (dir, files) = (tempdir().unwrap(), tempdir().unwrap());
+    let first = make_certificate(files.path());
+    let mut command = program(dir.path());
+    command.args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]);
+    command.arg("--cert").arg(files.path().join("cert.pem")).arg("--key").arg(files.path().join("key.pem"));
+    let mut running = Running::start(&mut command);
+    assert_eq!(running.certificate(), first);
+    let log = BufReader::new(running.child.stderr.take().unwrap());
+    let mut log = log.lines().map(|line| line.unwrap());
+    fs::write(files.path().join("key.pem"), "no key").unwrap();
+    running.signal("-HUP");
+    let line = log.find(|line| line.contains("the old certificate stays")).unwrap();
+    assert!(line.contains("key.pem"), "{line}");
+    log.find(|line| line.contains("configuration read again")).unwrap();
+    assert_eq!(running.certificate(), first);
+    let second = make_certificate(files.path());
+    running.signal("-HUP");
+    log.find(|line| line.contains("configuration read again")).unwrap();
+    assert_eq!(running.certificate(), second);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_status_one_and_half_of_one_is_wrong_usage() {
+    let (dir, files) = (tempdir().unwrap(), tempdir().unwrap());
+    make_certificate(files.path());
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    assert_eq!(fails(program(dir.path()).arg("--cert").arg(&cert)).0, 2);
+    let start = || {
+        let mut command = program(dir.path());
+        command.args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]);
+        fails(command.arg("--cert").arg(&cert).arg("--key").arg(&key))
+    };
+    let other = generate_simple_self_signed(["other.example".to_owned()]).unwrap();
+    for wrong in [other.signing_key.serialize_pem(), "no key".to_owned()] {
+        fs::write(&key, wrong).unwrap();
+        let (status, text) = start();
+        assert_eq!((status, text.lines().count()), (1, 1), "{text}");
+        assert!(text.contains("key.pem"), "{text}");
+    }
+    fs::write(&cert, "no certificate").unwrap();
+    let (status, text) = start();
+    assert!(status == 1 && text.contains("cert.pem"), "{text}");
 }

@@ -145,6 +145,12 @@ denials! {
     RegistrationQueueFull = "registration_queue_full",
     /// An HTTP request that failed or came too slowly.
     Http = "http",
+    /// An HTTP client that left before it was answered.
+    HttpAborted = "http_aborted",
+    /// A request to a stream over HTTP that there is not, or not any more.
+    StreamUnknown = "stream_unknown",
+    /// A TLS handshake that failed.
+    Tls = "tls",
 }
 
 /// One counter for each [`Denial`], shared by everything that turns something away.

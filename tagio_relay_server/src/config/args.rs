@@ -30,6 +30,14 @@ pub struct Args {
     #[arg(long, value_name = "SECRET", env = "AUTH_SECRET", hide_env_values = true)]
     pub auth: Option<String>,
 
+    /// Certificate chain for TLS, PEM [default: certs/cert.pem if present, else self-signed]
+    #[arg(short, long, value_name = "PEM", requires = "key")]
+    pub cert: Option<PathBuf>,
+
+    /// Private key of the certificate, PEM [default: certs/key.pem if present]
+    #[arg(short, long, value_name = "PEM", requires = "cert")]
+    pub key: Option<PathBuf>,
+
     /// Folder for the relay's key and the IDs [default: the system's place for it]
     #[arg(long, value_name = "DIR", env = "TAGIO_DATA_DIR")]
     pub data_dir: Option<PathBuf>,

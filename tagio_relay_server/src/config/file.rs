@@ -19,6 +19,8 @@ pub(super) struct FileSettings {
     pub(super) bind: Option<Vec<SocketAddr>>,
     pub(super) public_ip: Option<IpAddr>,
     pub(super) auth: Option<String>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
     pub(super) data_dir: Option<PathBuf>,
     #[serde(deserialize_with = "metrics_bind")]
     pub(super) metrics_bind: Option<MetricsBind>,

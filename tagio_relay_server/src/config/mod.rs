@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
@@ -19,6 +19,10 @@ pub use args::{Args, LogFormatArg};
 const DEFAULT_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443);
 /// Where metrics are when nobody says otherwise: for this machine only.
 pub(crate) const DEFAULT_METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+/// Where a certificate is used without being named, below the folder in which the server was started.
+const DEFAULT_CERT: &str = "certs/cert.pem";
+const DEFAULT_KEY: &str = "certs/key.pem";
 
 /// A secret that no log shows and that leaves memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -64,6 +68,20 @@ pub enum SecondPort {
     At(u16),
 }
 
+/// Where the certificate for TLS comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// Two files in PEM form.
+    Files {
+        /// The chain, leaf first.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// Made once, kept in the data directory.
+    SelfSigned,
+}
+
 /// Everything that the server needs to know to start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -73,6 +91,8 @@ pub struct Config {
     pub public_ip: Option<IpAddr>,
     /// What clients must show.
     pub auth: Option<Secret>,
+    /// What TLS shows.
+    pub certificate: CertificateSource,
     /// For the key and the ID bindings.
     pub data_dir: PathBuf,
     /// Where metrics are served.
@@ -109,12 +129,27 @@ impl Config {
             binds,
             public_ip: args.public_ip.or(file.public_ip),
             auth: auth.map(Secret::new),
+            certificate: certificate(args, file.cert, file.key)?,
             data_dir: tagio_process::data_dir(chosen_dir.as_deref())
                 .context("cannot use the data directory; choose another with --data-dir")?,
             metrics,
             stun_port: second_port(file.stun_port),
             limits: file.limits,
         })
+    }
+}
+
+/// What flags or file say; else the usual files, if both are there.
+fn certificate(args: &Args, cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<CertificateSource> {
+    let chosen = if args.cert.is_some() { (args.cert.clone(), args.key.clone()) } else { (cert, key) };
+    let usual = (PathBuf::from(DEFAULT_CERT), PathBuf::from(DEFAULT_KEY));
+    match chosen {
+        (Some(cert), Some(key)) => Ok(CertificateSource::Files { cert, key }),
+        (None, None) if usual.0.exists() && usual.1.exists() => {
+            Ok(CertificateSource::Files { cert: usual.0, key: usual.1 })
+        }
+        (None, None) => Ok(CertificateSource::SelfSigned),
+        (Some(_), None) | (None, Some(_)) => bail!("cert and key belong together: name both files"),
     }
 }
 

@@ -101,7 +101,7 @@ impl Handshake {
             }
             Self::Xx(transport) => {
                 let frame = seal(&transport, 0, &reply);
-                stream.write_all(&frame).await.map_err(|_| Denial::OpeningAborted)?;
+                write_out(stream, &frame).await?;
                 Ok(Answered { transport, nonce: 1 })
             }
         }
@@ -171,7 +171,12 @@ async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, De
 async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> Result<(), Denial> {
     let len = u16::try_from(message.len()).map_err(|_| Denial::BadHandshake)?;
     let frame = [&len.to_be_bytes()[..], message].concat();
-    stream.write_all(&frame).await.map_err(|_| Denial::OpeningAborted)
+    write_out(stream, &frame).await
+}
+
+async fn write_out(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Denial> {
+    stream.write_all(bytes).await.map_err(|_| Denial::OpeningAborted)?;
+    stream.flush().await.map_err(|_| Denial::OpeningAborted)
 }
 
 /// Runs a piece of mathematics where it delays nobody.

@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+pub mod carriers;
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
@@ -11,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use snow::{Builder, TransportState};
 use tagio_relay_core::Limits;
-use tagio_relay_server::{Config, MetricsBind, SecondPort, Secret, Server};
+use tagio_relay_server::{CertificateSource, Config, MetricsBind, SecondPort, Secret, Server};
 use tagio_wire::{
     PeerId, PublicKey,
     control::{
@@ -24,7 +26,7 @@ use tagio_wire::{
 };
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     task::JoinHandle,
     time::timeout,
@@ -42,6 +44,7 @@ pub fn config(dir: &Path) -> Config {
         binds: vec![ANY],
         public_ip: None,
         auth: None,
+        certificate: CertificateSource::SelfSigned,
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
         stun_port: SecondPort::Next,
@@ -146,9 +149,9 @@ impl Keys {
     }
 }
 
-/// A client that was let in.
-pub struct Client {
-    pub stream: TcpStream,
+/// A client that was let in, over TCP unless something carries it.
+pub struct Client<S = TcpStream> {
+    pub stream: S,
     pub noise: TransportState,
     pub welcome: Welcome,
     pub relay_key: PublicKey,
@@ -173,10 +176,21 @@ impl Client {
 
     /// Knows the relay's key: one round trip.
     pub async fn ik(relay: &Relay, keys: &Keys, hello: &Hello) -> Result<Self> {
-        let mut stream = TcpStream::connect(relay.addr).await?;
+        Self::ik_over(TcpStream::connect(relay.addr).await?, relay.key, keys, hello).await
+    }
+
+    /// Meets the relay for the first time.
+    pub async fn xx(relay: &Relay, keys: &Keys, hello: &Hello) -> Result<Self> {
+        Self::xx_over(TcpStream::connect(relay.addr).await?, keys, hello).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// As [`Client::ik`], over anything.
+    pub async fn ik_over(mut stream: S, relay_key: PublicKey, keys: &Keys, hello: &Hello) -> Result<Self> {
         let mut noise = Builder::new(NOISE_IK.parse()?)
             .local_private_key(&keys.private)?
-            .remote_public_key(&relay.key.0)?
+            .remote_public_key(&relay_key.0)?
             .prologue(CONTROL_PROLOGUE)?
             .build_initiator()?;
         let mut buffer = vec![0; 8192];
@@ -186,12 +200,11 @@ impl Client {
         let answer = read_frame(&mut stream).await?;
         let len = noise.read_message(&answer, &mut buffer)?;
         let reply = decode(&buffer[..len])?;
-        Self::let_in(stream, noise.into_transport_mode()?, reply, relay.key)
+        Self::let_in(stream, noise.into_transport_mode()?, reply, relay_key)
     }
 
-    /// Meets the relay for the first time.
-    pub async fn xx(relay: &Relay, keys: &Keys, hello: &Hello) -> Result<Self> {
-        let mut stream = TcpStream::connect(relay.addr).await?;
+    /// As [`Client::xx`], over anything.
+    pub async fn xx_over(mut stream: S, keys: &Keys, hello: &Hello) -> Result<Self> {
         let mut noise = Builder::new(NOISE_XX.parse()?)
             .local_private_key(&keys.private)?
             .prologue(CONTROL_PROLOGUE)?
@@ -212,12 +225,7 @@ impl Client {
         Self::let_in(stream, noise, reply, PublicKey(relay_key))
     }
 
-    fn let_in(
-        stream: TcpStream,
-        noise: TransportState,
-        reply: HelloReply,
-        relay_key: PublicKey,
-    ) -> Result<Self> {
+    fn let_in(stream: S, noise: TransportState, reply: HelloReply, relay_key: PublicKey) -> Result<Self> {
         match reply {
             HelloReply::Welcome(welcome) => Ok(Self { stream, noise, welcome, relay_key }),
             HelloReply::Refused(refusal) => bail!("{refusal:?}"),
@@ -264,20 +272,25 @@ impl Client {
 }
 
 /// A call between two clients: the caller's grant and the target's.
-pub async fn call(caller: &mut Client, target: &mut Client) -> (LegGrant, LegGrant) {
+pub async fn call<A, B>(caller: &mut Client<A>, target: &mut Client<B>) -> (LegGrant, LegGrant)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
     caller.send(&ClientMessage::Call { call: 1, target: target.id() }).await;
     let RelayMessage::Ringing { call: 1, leg, .. } = caller.recv().await else { panic!("no ringing") };
     let RelayMessage::Incoming { leg: theirs, .. } = target.recv().await else { panic!("no call") };
     (leg, theirs)
 }
 
-pub async fn write_frame(stream: &mut TcpStream, frame: &[u8]) -> Result<()> {
+pub async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), frame: &[u8]) -> Result<()> {
     let len = u16::try_from(frame.len())?;
     stream.write_all(&[&len.to_be_bytes()[..], frame].concat()).await?;
+    stream.flush().await?;
     Ok(())
 }
 
-pub async fn read_frame(stream: &mut TcpStream) -> Result<Vec<u8>> {
+pub async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>> {
     timeout(PATIENCE, async {
         let mut frame = vec![0; stream.read_u16().await?.into()];
         stream.read_exact(&mut frame).await?;
@@ -355,9 +368,14 @@ impl UdpEnd {
 
 /// One end of a leg over TCP.
 pub async fn tcp_end(relay: &Relay, grant: LegGrant) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(relay.addr).await?;
+    end_over(TcpStream::connect(relay.addr).await?, grant).await
+}
+
+/// One end of a leg over anything that carries what TCP does.
+pub async fn end_over<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, grant: LegGrant) -> Result<S> {
     let opening = [&Preface::TcpLeg.bytes()[..], &grant.channel.0.to_be_bytes(), &grant.token.0].concat();
     stream.write_all(&opening).await?;
+    stream.flush().await?;
     ensure!(timeout(PATIENCE, stream.read_u8()).await?? == TCP_LEG_OK);
     Ok(stream)
 }

@@ -1,0 +1,287 @@
+//! A stream over HTTP, between the requests that name it and the connection that it carries.
+//!
+//! Requests come and go; the stream stays, with at most a piece of bytes in either direction. Both sides wait for each
+//! other: a `POST` for room, the relay's writer for a `GET` that says that bytes have arrived.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tagio_wire::carrier::{HTTP_IDLE, HTTP_WAIT};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::pieces::{Gap, Inbound, Outbound};
+use crate::lock::lock;
+
+/// How long the last bytes of a stream wait to be fetched.
+const LAST_BYTES: Duration = Duration::from_secs(10);
+
+/// Why a request got nothing done.
+#[derive(Debug, Error)]
+pub(crate) enum Trouble {
+    /// The client is at another offset.
+    #[error("expected offset {0}")]
+    Gap(u64),
+    /// A newer request of the same kind came; the offset that the next one may name.
+    #[error("a newer request came")]
+    Superseded(u64),
+    /// What the stream carried has ended.
+    #[error("the stream is over")]
+    Over,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Something is carried.
+    Open,
+    /// It has ended; what it sent last can be fetched.
+    Ending,
+    /// Nothing is left, or the client wants no more.
+    Over,
+}
+
+struct State {
+    inbound: Inbound,
+    outbound: Outbound,
+    stage: Stage,
+    /// Of the carried connection.
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    /// Of each kind the number of the newest request: an older one steps back.
+    posts: u64,
+    gets: u64,
+    /// When it is over unless a request comes.
+    expiry: Instant,
+}
+
+/// What requests see of a stream.
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+    /// For the `POST` that waits for room.
+    room: Notify,
+    /// For the `GET` that waits for bytes.
+    bytes: Notify,
+    /// For the stream's owner.
+    over: Notify,
+}
+
+/// A new stream: for requests, and as the carrier.
+pub(crate) fn open() -> (Arc<Exchange>, HttpStream) {
+    let exchange = Arc::new(Exchange {
+        state: Mutex::new(State {
+            inbound: Inbound::default(),
+            outbound: Outbound::default(),
+            stage: Stage::Open,
+            reader: None,
+            writer: None,
+            posts: 0,
+            gets: 0,
+            expiry: Instant::now() + HTTP_IDLE,
+        }),
+        room: Notify::new(),
+        bytes: Notify::new(),
+        over: Notify::new(),
+    });
+    (Arc::clone(&exchange), HttpStream(exchange))
+}
+
+impl Exchange {
+    /// A `POST` comes: its number, and the offset up to which the relay has bytes.
+    pub(crate) fn begin_post(&self, offset: u64) -> Result<(u64, u64), Trouble> {
+        let mut state = lock(&self.state);
+        state.touch()?;
+        state.inbound.accept(offset, &[])?;
+        state.posts += 1;
+        self.room.notify_waiters();
+        Ok((state.posts, state.inbound.end()))
+    }
+
+    /// Takes the bytes of `POST` number `post`, waiting for room until `deadline`; the offset up to which the relay has
+    /// them then.
+    pub(crate) async fn accept(
+        &self,
+        post: u64,
+        mut offset: u64,
+        mut bytes: Bytes,
+        deadline: Instant,
+    ) -> Result<u64, Trouble> {
+        loop {
+            let room = self.room.notified();
+            {
+                let mut state = lock(&self.state);
+                state.touch()?;
+                if state.posts != post {
+                    return Err(Trouble::Superseded(state.inbound.end()));
+                }
+                let done = state.inbound.accept(offset, &bytes)?;
+                wake(&mut state.reader);
+                offset += done as u64;
+                drop(bytes.split_to(done));
+                if bytes.is_empty() {
+                    return Ok(state.inbound.end());
+                }
+            }
+            if timeout_at(deadline, room).await.is_err() {
+                return Ok(offset);
+            }
+        }
+    }
+
+    /// Answers a `GET`: bytes from `offset` on, or `None` when there were none for a while.
+    pub(crate) async fn fetch(&self, offset: u64) -> Result<Option<Bytes>, Trouble> {
+        let deadline = Instant::now() + HTTP_WAIT;
+        let get = {
+            let mut state = lock(&self.state);
+            state.gets += 1;
+            state.gets
+        };
+        self.bytes.notify_waiters();
+        loop {
+            let more = self.bytes.notified();
+            {
+                let mut state = lock(&self.state);
+                if state.gets != get {
+                    return Err(Trouble::Superseded(state.outbound.start()));
+                }
+                let piece = state.outbound.fetch(offset)?;
+                wake(&mut state.writer);
+                if !piece.is_empty() {
+                    // Its end may be near, and it has as much time as it says.
+                    let _ = state.touch();
+                    return Ok(Some(piece));
+                }
+                if state.stage != Stage::Open {
+                    self.end(&mut state, Stage::Over);
+                }
+                state.touch()?;
+            }
+            if timeout_at(deadline, more).await.is_err() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The client wants no more.
+    pub(crate) fn delete(&self) {
+        self.end(&mut lock(&self.state), Stage::Over);
+    }
+
+    /// Returns when the client has deleted it, was silent for too long, or has fetched everything after the end.
+    pub(crate) async fn wait_over(&self) {
+        loop {
+            let over = self.over.notified();
+            let expiry = {
+                let mut state = lock(&self.state);
+                if state.stage == Stage::Over {
+                    return;
+                }
+                if state.expiry <= Instant::now() {
+                    self.end(&mut state, Stage::Over);
+                    return;
+                }
+                state.expiry
+            };
+            tokio::select! {
+                () = over => {}
+                () = sleep_until(expiry) => {}
+            }
+        }
+    }
+
+    fn end(&self, state: &mut State, stage: Stage) {
+        state.stage = stage;
+        wake(&mut state.reader);
+        wake(&mut state.writer);
+        self.room.notify_waiters();
+        self.bytes.notify_waiters();
+        self.over.notify_waiters();
+    }
+}
+
+impl State {
+    /// A request came; fails at the end.
+    fn touch(&mut self) -> Result<(), Trouble> {
+        if self.stage != Stage::Open {
+            return Err(Trouble::Over);
+        }
+        self.expiry = Instant::now() + HTTP_IDLE;
+        Ok(())
+    }
+}
+
+impl From<Gap> for Trouble {
+    fn from(gap: Gap) -> Self {
+        Self::Gap(gap.expected)
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+/// The relay's end of a stream. What was written can be fetched for a while after it is dropped.
+pub(crate) struct HttpStream(Arc<Exchange>);
+
+impl Drop for HttpStream {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        if state.stage == Stage::Open {
+            let stage = if state.outbound.is_empty() { Stage::Over } else { Stage::Ending };
+            state.expiry = Instant::now() + LAST_BYTES;
+            self.0.end(&mut state, stage);
+        }
+    }
+}
+
+impl AsyncRead for HttpStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.0.state);
+        let read = state.inbound.read(buf.initialize_unfilled());
+        buf.advance(read);
+        if read > 0 {
+            self.0.room.notify_waiters();
+        } else if state.stage == Stage::Open {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for HttpStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = lock(&self.0.state);
+        if state.stage != Stage::Open {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let written = state.outbound.write(buf);
+        if written == 0 && !buf.is_empty() {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        self.0.bytes.notify_waiters();
+        Poll::Ready(Ok(written))
+    }
+
+    /// What is written waits for requests; there is nothing to hurry.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The end is told when the stream is dropped.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

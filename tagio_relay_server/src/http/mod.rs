@@ -1,0 +1,107 @@
+//! HTTP/1.1 at the front door: pages for people and machines, and what travels inside of it.
+//!
+//! `router` says what there is. A connection has one deadline, which every request moves; it covers slow headers, slow
+//! bodies, slow readers and silence alike.
+
+mod body;
+mod pages;
+mod reply;
+mod router;
+pub(crate) mod streams;
+mod visit;
+mod websocket;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hyper::{Method, Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tagio_relay_core::Denial;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    carrier::{Rewound, Socket},
+    connection::Visitor,
+    shared::Shared,
+};
+use reply::Reply;
+use visit::Visit;
+
+/// Longest request line with headers: browsers send about 1 kB.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Time for a whole request and its answer, and for the next request to come.
+const EXCHANGE: Duration = Duration::from_secs(10);
+
+/// Serves requests that came to the front door, and what they turn the connection into.
+pub(crate) async fn serve_front(
+    shared: &Arc<Shared>,
+    socket: Rewound<Socket>,
+    visitor: Visitor,
+) -> Result<(), Denial> {
+    let local = socket.get_ref().local_addr().map_err(|_| Denial::Http)?;
+    let visit = Visit::new(Arc::clone(shared), visitor, local);
+    // Boxed: what comes after an upgrade shall not pay for it.
+    let (mut socket, unread) = Box::pin(converse(&visit, socket)).await?;
+    match visit.into_upgrade() {
+        Some(upgrade) => Box::pin(websocket::serve(shared, upgrade, socket, unread)).await,
+        None => {
+            // The client may be gone already.
+            let _ = timeout(EXCHANGE, socket.shutdown()).await;
+            Ok(())
+        }
+    }
+}
+
+/// Answers requests until there are no more; the connection, and what was read of it too much.
+async fn converse(visit: &Visit, socket: Rewound<Socket>) -> Result<(Rewound<Socket>, Bytes), Denial> {
+    let service = service_fn(|request| {
+        Box::pin(async move {
+            let reply = router::answer(visit, request).await;
+            visit.answered();
+            Ok::<_, Infallible>(reply)
+        })
+    });
+    let mut builder = http1::Builder::new();
+    let requests = builder.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(socket), service);
+    tokio::select! {
+        done = requests.without_shutdown() => match done {
+            Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+            Err(error) if error.is_parse() || !visit.has_answered() => Err(Denial::Http),
+            // A client that does not wait for an answer any more.
+            Err(_) => Err(Denial::HttpAborted),
+        },
+        () = visit.expired() => Err(Denial::Http),
+    }
+}
+
+/// Serves a request that came to the metrics address.
+pub(crate) async fn serve_metrics(shared: &Shared, stream: TcpStream) -> Result<(), Denial> {
+    exchange(stream, |request| match *request.method() {
+        Method::GET | Method::HEAD => match request.uri().path() {
+            "/metrics" => pages::metrics(shared),
+            "/health" => pages::health(),
+            _ => reply::not_found(),
+        },
+        _ => reply::method_not_allowed("GET, HEAD"),
+    })
+    .await
+}
+
+/// One request, one answer.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: impl Fn(&Request<Incoming>) -> Reply,
+) -> Result<(), Denial> {
+    let service = service_fn(|request| {
+        let reply = answer(&request);
+        async { Ok::<_, Infallible>(reply) }
+    });
+    let mut builder = http1::Builder::new();
+    builder.keep_alive(false).max_buf_size(HEAD_BYTES_MAX);
+    let served = timeout(EXCHANGE, builder.serve_connection(TokioIo::new(stream), service)).await;
+    served.map_err(|_| Denial::Http)?.map_err(|_| Denial::Http)
+}

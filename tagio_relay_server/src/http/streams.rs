@@ -1,0 +1,255 @@
+//! Streams over HTTP: which there are, the requests that name them, and the task that each of them has.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{Method, Request, StatusCode, body::Incoming};
+use tagio_relay_core::Denial;
+use tagio_wire::carrier::{HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinSet,
+    time::Instant,
+};
+
+use super::{
+    reply::{self, BYTES, Reply, TEXT},
+    visit::Visit,
+};
+use crate::{
+    carrier::{
+        Carrier, HttpStream,
+        http_stream::{self, Exchange, Trouble},
+    },
+    connection::{self, Visitor},
+    listeners::report,
+    lock::lock,
+    shared::{Pass, Shared},
+};
+
+/// Streams that wait for their task: as many as come while the runtime is busy for a moment.
+const WAITING_MAX: usize = 1024;
+
+/// A stream's name: whoever knows it, speaks in it.
+type Name = u128;
+
+/// All streams. A stream is in here for as long as its task runs.
+pub(crate) struct Streams {
+    named: Mutex<HashMap<Name, Arc<Exchange>>>,
+    opened: mpsc::Sender<Opened>,
+}
+
+/// A stream that has no task yet.
+pub(crate) struct Opened {
+    name: Name,
+    exchange: Arc<Exchange>,
+    stream: HttpStream,
+    visitor: Visitor,
+}
+
+impl Streams {
+    /// None, and where new ones come out, for [`run`].
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Opened>) {
+        let (opened, receiver) = mpsc::channel(WAITING_MAX);
+        (Self { named: Mutex::default(), opened }, receiver)
+    }
+
+    fn find(&self, name: Name) -> Option<Arc<Exchange>> {
+        lock(&self.named).get(&name).cloned()
+    }
+
+    /// A new stream for `visitor`; its name.
+    fn open(&self, visitor: Visitor) -> Result<Name, Denial> {
+        let name = rand::random();
+        let (exchange, stream) = http_stream::open();
+        lock(&self.named).insert(name, Arc::clone(&exchange));
+        let sent = self.opened.try_send(Opened { name, exchange, stream, visitor });
+        sent.map_err(|error| {
+            lock(&self.named).remove(&name);
+            match error {
+                TrySendError::Full(_) => Denial::Full,
+                TrySendError::Closed(_) => Denial::Draining,
+            }
+        })?;
+        Ok(name)
+    }
+}
+
+/// Serves what streams carry, each by a task of its own. Ends never.
+pub(crate) async fn run(shared: Arc<Shared>, mut opened: mpsc::Receiver<Opened>) {
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(opened) = opened.recv() => drop(tasks.spawn(serve(Arc::clone(&shared), opened))),
+            Some(ended) = tasks.join_next() => report(ended),
+        }
+    }
+}
+
+/// Removes a stream's name.
+struct Named {
+    shared: Arc<Shared>,
+    name: Name,
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        lock(&self.shared.streams.named).remove(&self.name);
+    }
+}
+
+async fn serve(shared: Arc<Shared>, opened: Opened) {
+    let Opened { name, exchange, stream, visitor } = opened;
+    let _named = Named { shared: Arc::clone(&shared), name };
+    // Held until the last byte is fetched: what waits counts as a connection.
+    let _pass = Arc::clone(&visitor.pass);
+    let peer = visitor.peer;
+    let carried = connection::serve_carried(&shared, Carrier::HttpStream(stream), visitor);
+    tokio::select! {
+        served = carried => connection::conclude(&shared, peer, served),
+        () = exchange.wait_over() => return,
+    }
+    exchange.wait_over().await;
+}
+
+/// Why a request was not done.
+enum Refused {
+    /// There is no such stream.
+    Unknown,
+    /// The body is longer than a piece may be.
+    TooLong,
+    /// No room for another stream.
+    Denied(Denial),
+    /// The stream itself refuses.
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+/// Answers a request to the streams' path, or below it: `rest` is what follows.
+pub(super) async fn answer(visit: &Visit, request: Request<Incoming>, rest: &str) -> Reply {
+    let method = request.method().clone();
+    let answered = match (method, Target::parse(rest)) {
+        (_, None) => Err(Refused::Unknown),
+        (Method::POST, Some(Target::All)) => open(visit),
+        (Method::POST, Some(Target::Piece(name, offset))) => post(visit, request, name, offset).await,
+        (Method::GET, Some(Target::Piece(name, offset))) => get(visit, name, offset).await,
+        (Method::DELETE, Some(Target::Stream(name))) => delete(visit, name),
+        (_, Some(Target::All)) => return reply::method_not_allowed("POST"),
+        (_, Some(Target::Piece(..))) => return reply::method_not_allowed("GET, POST"),
+        (_, Some(Target::Stream(_))) => return reply::method_not_allowed("DELETE"),
+    };
+    answered.unwrap_or_else(|refused| refuse(visit, &refused))
+}
+
+fn refuse(visit: &Visit, refused: &Refused) -> Reply {
+    match refused {
+        Refused::Unknown => {
+            visit.shared.denials.count(Denial::StreamUnknown);
+            reply::of(StatusCode::NOT_FOUND, TEXT, "no such stream\n")
+        }
+        Refused::TooLong => {
+            visit.shared.denials.count(Denial::Oversized);
+            reply::page(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                TEXT,
+                format!("at most {HTTP_PIECE_BYTES_MAX} bytes\n"),
+            )
+        }
+        Refused::Denied(denial) => {
+            visit.shared.denials.count(*denial);
+            reply::denied(*denial)
+        }
+        Refused::Trouble(Trouble::Gap(offset) | Trouble::Superseded(offset)) => {
+            reply::of(StatusCode::CONFLICT, TEXT, offset.to_string())
+        }
+        Refused::Trouble(Trouble::Over) => reply::of(StatusCode::GONE, TEXT, "the stream is over\n"),
+    }
+}
+
+/// What a path below the streams' means.
+enum Target {
+    All,
+    Stream(Name),
+    Piece(Name, u64),
+}
+
+impl Target {
+    fn parse(rest: &str) -> Option<Self> {
+        if rest.is_empty() {
+            return Some(Self::All);
+        }
+        let mut parts = rest.strip_prefix('/')?.split('/');
+        let name = parts.next().filter(|name| name.len() == 32)?;
+        let name = Name::from_str_radix(name, 16).ok()?;
+        match (parts.next(), parts.next()) {
+            (None, _) => Some(Self::Stream(name)),
+            (Some(offset), None) => Some(Self::Piece(name, offset.parse().ok()?)),
+            (Some(_), Some(_)) => None,
+        }
+    }
+}
+
+fn open(visit: &Visit) -> Result<Reply, Refused> {
+    let visitor = visit.newcomer();
+    let pass = Pass::open(&visit.shared, visitor.pass.net()).map_err(Refused::Denied)?;
+    let visitor = Visitor { pass: Arc::new(pass), ..visitor };
+    let name = visit.shared.streams.open(visitor).map_err(Refused::Denied)?;
+    Ok(reply::of(StatusCode::CREATED, TEXT, format!("{name:032x}")))
+}
+
+async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64) -> Result<Reply, Refused> {
+    let exchange = find(visit, name)?;
+    visit.allow(HTTP_WAIT);
+    let deadline = Instant::now() + HTTP_WAIT;
+    let (number, mut end) = exchange.begin_post(offset)?;
+    let mut body = request.into_body();
+    let mut at = offset;
+    // A body that breaks off counts as far as it came.
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(bytes) = frame.into_data() else { break };
+        let next = at + bytes.len() as u64;
+        if next - offset > HTTP_PIECE_BYTES_MAX as u64 {
+            return Err(Refused::TooLong);
+        }
+        end = exchange.accept(number, at, bytes, deadline).await?;
+        if end < next {
+            break;
+        }
+        at = next;
+    }
+    Ok(reply::of(StatusCode::OK, TEXT, end.to_string()))
+}
+
+async fn get(visit: &Visit, name: Name, offset: u64) -> Result<Reply, Refused> {
+    let exchange = find(visit, name)?;
+    visit.allow(HTTP_WAIT);
+    match exchange.fetch(offset).await? {
+        Some(piece) => Ok(reply::of(StatusCode::OK, BYTES, piece)),
+        None => Ok(no_content()),
+    }
+}
+
+fn delete(visit: &Visit, name: Name) -> Result<Reply, Refused> {
+    find(visit, name)?.delete();
+    Ok(no_content())
+}
+
+fn no_content() -> Reply {
+    reply::of(StatusCode::NO_CONTENT, TEXT, Bytes::new())
+}
+
+fn find(visit: &Visit, name: Name) -> Result<Arc<Exchange>, Refused> {
+    let found = visit.shared.streams.find(name).ok_or(Refused::Unknown)?;
+    // Whoever knows a stream has been let in as far as HTTP goes.
+    visit.visitor.pass.establish();
+    Ok(found)
+}

@@ -1,0 +1,93 @@
+//! WebSockets: the upgrade, and who speaks after it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Request, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use tagio_relay_core::Denial;
+use tagio_wire::carrier::WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::{
+    handshake::server::create_response_with_body,
+    protocol::{Role, WebSocketConfig},
+};
+
+use super::{
+    reply::{self, Reply, TEXT},
+    visit::Visit,
+};
+use crate::{
+    carrier::{Carrier, Rewound, Socket, WebSocket, WebSocketCarrier},
+    connection::{self, Visitor},
+    shared::Shared,
+};
+
+/// What a connection turns into. A new kind of WebSocket is a variant, an arm in [`serve`], and one in the router that
+/// calls [`accept`].
+pub(crate) enum Upgrade {
+    /// It carries a control connection or a leg.
+    Carrier(Visitor),
+}
+
+/// Answers a client that asks for a carrier.
+pub(super) fn upgrade_to_carrier(visit: &Visit, request: &Request<Incoming>) -> Reply {
+    accept(visit, request, Some(WEBSOCKET_PROTOCOL), Upgrade::Carrier)
+}
+
+/// Serves a WebSocket from its first message to its end.
+pub(super) async fn serve(
+    shared: &Arc<Shared>,
+    upgrade: Upgrade,
+    socket: Rewound<Socket>,
+    unread: Bytes,
+) -> Result<(), Denial> {
+    match upgrade {
+        Upgrade::Carrier(visitor) => {
+            let socket = open(socket, unread, WebSocketCarrier::config()).await;
+            let carrier = Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket)));
+            connection::serve_carried(shared, carrier, visitor).await
+        }
+    }
+}
+
+/// Agrees to a WebSocket, if the request asks for one and offers `protocol`, where one is needed.
+pub(super) fn accept(
+    visit: &Visit,
+    request: &Request<Incoming>,
+    protocol: Option<&'static str>,
+    upgrade: impl FnOnce(Visitor) -> Upgrade,
+) -> Reply {
+    let Ok(mut reply) = create_response_with_body(request, Full::default) else {
+        return not_asked_for();
+    };
+    if let Some(protocol) = protocol {
+        if !offers(request, protocol) {
+            return reply::bad_request("the subprotocol is missing");
+        }
+        reply.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+    }
+    visit.set_upgrade(upgrade(visit.newcomer()));
+    reply
+}
+
+/// The messages of a connection that was upgraded; `unread` came behind the request.
+async fn open(socket: Rewound<Socket>, unread: Bytes, config: WebSocketConfig) -> WebSocket {
+    WebSocket::from_partially_read(socket, unread.into(), Role::Server, Some(config)).await
+}
+
+fn offers(request: &Request<Incoming>, protocol: &str) -> bool {
+    let offers = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let mut offers = offers.iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    offers.any(|offer| offer.trim() == protocol)
+}
+
+fn not_asked_for() -> Reply {
+    let text = "this is a WebSocket (RFC 6455)\n".to_owned();
+    let mut reply = reply::page(StatusCode::UPGRADE_REQUIRED, TEXT, text);
+    reply.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    reply
+}
