@@ -17,6 +17,7 @@ use crate::{
     front_door::{Head, Opening, read_opening},
     http,
     lock::lock,
+    messages, registration,
     shared::{Pass, Shared},
     tcp_leg,
 };
@@ -97,6 +98,13 @@ async fn serve_socket(
     match opening {
         Opening::Tagio(preface) => serve_tagio(shared, Carrier::Socket(socket), preface, visitor).await,
         Opening::Http => Box::pin(http::serve_front(shared, Rewound::new(head, socket), visitor)).await,
+        Opening::Messages => {
+            Box::pin(messages::raw::serve(shared, Rewound::new(head, socket), visitor)).await
+        }
+        Opening::Registration => {
+            registration::keep_alive(socket.tcp());
+            Box::pin(registration::serve(shared, Rewound::new(head, socket), visitor)).await
+        }
         // Inside TLS: once is enough.
         Opening::Tls => Err(Denial::BadPreface),
     }
@@ -110,7 +118,9 @@ pub(crate) async fn serve_carried(
 ) -> Result<(), Denial> {
     match open(&mut carrier, visitor.deadline).await? {
         (Opening::Tagio(preface), _) => serve_tagio(shared, carrier, preface, visitor).await,
-        (Opening::Http | Opening::Tls, _) => Err(Denial::BadPreface),
+        (Opening::Http | Opening::Tls | Opening::Messages | Opening::Registration, _) => {
+            Err(Denial::BadPreface)
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use tagio_relay_core::{messages::message, registrations::wire::Name};
 use tagio_wire::control::Preface;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -27,6 +28,10 @@ pub enum Opening {
     Http,
     /// Any of the others, inside TLS.
     Tls,
+    /// TAGIO messages as they are, without WebSocket or HTTP.
+    Messages,
+    /// The length-prefixed protocol: the length of a name.
+    Registration,
 }
 
 /// What some first bytes tell.
@@ -53,14 +58,30 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
     if bytes.starts_with(&TLS_HANDSHAKE) {
         return Sniff::Known(Opening::Tls);
     }
+    if bytes.starts_with(&message::MAGIC) {
+        return Sniff::Known(Opening::Messages);
+    }
+    if let Some(len) = bytes.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
+        && Name::fits(len)
+    {
+        return Sniff::Known(Opening::Registration);
+    }
     let magic = Preface::MAGIC.starts_with(bytes) || bytes == Preface::MAGIC;
     if magic
         || TLS_HANDSHAKE.starts_with(bytes)
+        || message::MAGIC.starts_with(bytes)
+        || may_become_a_length(bytes)
         || HTTP_METHODS.iter().any(|method| method.starts_with(bytes))
     {
         return Sniff::Undecided;
     }
     Sniff::Stranger
+}
+
+/// Whether these are the first of the four bytes of a name's length. No other opening begins with a zero.
+fn may_become_a_length(bytes: &[u8]) -> bool {
+    let longest = Name::LEN_MAX.to_be_bytes();
+    bytes.len() < longest.len() && bytes <= &longest[..bytes.len()]
 }
 
 /// The first bytes as they were read, for those who need them again.

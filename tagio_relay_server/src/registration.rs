@@ -169,8 +169,7 @@ async fn receive(
         }
         let Some(name) = read_name(read).await? else { break };
         let now = std::time::Instant::now();
-        let found =
-            lock(&registered.shared.registrations.0).look_up(registered.id, visitor.peer, &name, now);
+        let found = lock(&registered.shared.registrations.0).look_up(registered.id, visitor.peer, &name, now);
         let (addr, tell) = found.map_or((None, None), |found| (Some(found.addr), found.tell));
         registered.say(&Answer::Found { name: &name, addr })?;
         let wanted = Answer::Wanted { by: &registered.name, addr: visitor.peer };

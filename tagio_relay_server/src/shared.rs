@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     access::AuthHash, config::Secret, http::streams::Streams, hub::Hub, identity::RelayKey, lock::lock,
-    store::Store, tls::Tls, udp::UdpSockets,
+    messages::Messaging, registration::Registry, store::Store, tls::Tls, udp::UdpSockets,
 };
 
 /// What can change while the server runs.
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) sockets: UdpSockets,
     /// What clients are told to use for legs.
     pub(crate) public_addr: Option<SocketAddr>,
+    pub(crate) messages: Messaging,
+    pub(crate) registrations: Registry,
     /// As many handshakes at once as there are cores but one, so that packets keep flowing.
     pub(crate) handshake_permits: Arc<Semaphore>,
     policy: RwLock<Policy>,
@@ -64,6 +66,8 @@ impl Shared {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
             admission: Mutex::new(Admission::new(limits.clone())),
             stun: Mutex::new(StunServer::new(limits.clone())),
+            messages: Messaging::new(limits.clone(), Arc::clone(&denials)),
+            registrations: Registry::new(limits.clone(), Arc::clone(&denials)),
             denials,
             store,
             key,
@@ -94,6 +98,8 @@ impl Shared {
         lock(&self.hub).set_limits(limits.clone());
         lock(&self.admission).set_limits(limits.clone());
         lock(&self.stun).set_limits(limits.clone());
+        self.messages.set_limits(limits.clone());
+        self.registrations.set_limits(limits.clone());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) =
             Policy { auth: auth.map(AuthHash::new), limits: Arc::new(limits) };
     }
@@ -103,6 +109,8 @@ impl Shared {
         lock(&self.hub).handle_timeout();
         lock(&self.admission).handle_timeout(Instant::now());
         lock(&self.stun).handle_timeout(Instant::now());
+        self.messages.handle_timeout();
+        self.registrations.handle_timeout();
     }
 }
 

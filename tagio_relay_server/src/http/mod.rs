@@ -5,7 +5,7 @@
 
 mod body;
 mod pages;
-mod reply;
+pub(crate) mod reply;
 mod router;
 pub(crate) mod streams;
 mod visit;
@@ -29,7 +29,7 @@ use crate::{
     shared::Shared,
 };
 use reply::Reply;
-use visit::Visit;
+pub(crate) use visit::Visit;
 
 /// Longest request line with headers: browsers send about 1 kB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

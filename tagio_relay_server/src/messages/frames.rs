@@ -101,11 +101,7 @@ impl Frames {
     }
 
     /// Hands on the whole frames at the beginning of `bytes`; how long they are together.
-    fn split(
-        &mut self,
-        bytes: &mut [u8],
-        handle: &mut impl FnMut(Frame<'_>),
-    ) -> Result<usize, Trouble> {
+    fn split(&mut self, bytes: &mut [u8], handle: &mut impl FnMut(Frame<'_>)) -> Result<usize, Trouble> {
         let mut done = 0;
         loop {
             let mut cursor = Cursor::new(&bytes[done..]);

@@ -190,15 +190,15 @@ async fn proceed(
 /// A request's body, which may not be longer than `bytes_max`.
 async fn read(visit: &Visit, body: Incoming, bytes_max: usize) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge);
-    let announced = body.size_hint().upper().map_or(bytes_max, |len| usize::try_from(len).unwrap_or(usize::MAX));
+    let announced =
+        body.size_hint().upper().map_or(bytes_max, |len| usize::try_from(len).unwrap_or(usize::MAX));
     if announced > bytes_max {
         return Err(too_large());
     }
     let _paid = Paid::take(visit, announced)?;
     let read = Limited::new(body, bytes_max).collect().await;
-    read.map(|body| body.to_bytes()).map_err(|error| {
-        if error.is::<LengthLimitError>() { too_large() } else { bad_request() }
-    })
+    read.map(|body| body.to_bytes())
+        .map_err(|error| if error.is::<LengthLimitError>() { too_large() } else { bad_request() })
 }
 
 /// What a body that is being read takes of what all may hold together.

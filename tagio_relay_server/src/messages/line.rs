@@ -4,14 +4,16 @@
 
 use std::{
     future::poll_fn,
-    io,
     mem,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use tagio_relay_core::messages::{Bounds, Budget, Framing, Mailbox, mailbox::Refused};
+use tagio_relay_core::{
+    Denial,
+    messages::{Bounds, Budget, Framing, Mailbox, mailbox::Refused},
+};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout, timeout_at},
@@ -185,17 +187,9 @@ impl Line {
 }
 
 /// How a connection ended that was written to.
-pub(crate) fn stalled(written: Result<(), WriteError>) -> Result<(), tagio_relay_core::Denial> {
+pub(crate) fn stalled(written: Result<(), WriteError>) -> Result<(), Denial> {
     match written {
-        Err(WriteError::Stalled) => Err(tagio_relay_core::Denial::WriteStalled),
+        Err(WriteError::Stalled) => Err(Denial::WriteStalled),
         Ok(()) | Err(WriteError::Io(_)) => Ok(()),
     }
-}
-
-/// An error that only says that the other side is gone.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-    )
 }

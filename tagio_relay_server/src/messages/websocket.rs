@@ -1,14 +1,22 @@
 //! Clients of TAGIO messages by WebSocket: a binary message each.
 
-use std::{future::poll_fn, mem::MaybeUninit, pin::Pin, sync::Arc, task::{Poll, ready}, time::Duration};
+use std::{
+    future::poll_fn,
+    mem::MaybeUninit,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use tagio_relay_core::{
-    Denial,
+    Denial, Limits,
     messages::{ErrorCode, Framing, Reply, denial},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, timeout_at},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -24,79 +32,123 @@ const READ_BYTES: usize = 64 * 1024;
 /// A message must be whole within this time: 1 MiB at 280 kb/s.
 const MESSAGE_TIME: Duration = Duration::from_secs(30);
 
-/// Serves a WebSocket from its upgrade to its end.
+/// FIN and the opcodes of control frames (RFC 6455, 5.2).
+const OP_CLOSE: u8 = 0x88;
+const OP_PONG: u8 = 0x8a;
+
+/// Serves a WebSocket from its upgrade to its end; `unread` came behind the request.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
     stream: impl AsyncRead + AsyncWrite + Unpin,
+    unread: Bytes,
     visitor: Visitor,
 ) -> Result<(), Denial> {
-    let member = Member::join(shared, Framing::WebSocket, visitor.peer)?;
-    visitor.pass.establish();
-    let limits = shared.limits();
-    let messages = &shared.messages;
-    let frames = Frames::new(
-        limits.tagio_message_bytes_max as usize,
-        Arc::clone(&messages.partial),
-        limits.tagio_queues_bytes_max as usize,
-    );
     let (read, mut write) = tokio::io::split(stream);
+    let limits = shared.limits();
+    let member = match Member::join(shared, Framing::WebSocket, visitor.peer) {
+        Ok(member) => member,
+        Err(denial) => {
+            // It may be gone; either way it is not let in.
+            let goodbye = control_frame(OP_CLOSE, &u16::from(CloseCode::Again).to_be_bytes());
+            let _ = timeout(limits.write_stall(), write.write_all(&goodbye)).await;
+            return Err(denial);
+        }
+    };
+    visitor.pass.establish();
+    let listener = Listener::new(&member, &limits);
     let writing = member.line.write_to(&mut write, limits.write_stall());
     tokio::pin!(writing);
     let received = tokio::select! {
-        received = receive(&member, read, frames) => received,
+        received = listener.receive(read, unread) => received,
         written = &mut writing => return stalled(written),
     };
     member.line.finish();
-    // What was said last shall arrive. Who does not take it has waited for long enough.
+    // What was said last shall arrive.
     let written = stalled(writing.await);
     received.and(written)
 }
 
-/// Reads messages until the client is gone, says goodbye, or is not to be listened to any longer.
-async fn receive(
-    member: &Member,
-    mut stream: impl AsyncRead + Unpin,
-    mut frames: Frames,
-) -> Result<(), Denial> {
-    let mut begun = Instant::now();
-    loop {
-        let is_within_message = frames.is_within_message();
-        if !is_within_message {
-            begun = Instant::now();
+/// What a client says.
+struct Listener<'m> {
+    member: &'m Member,
+    frames: Frames,
+    /// When the message that is coming now began.
+    begun: Instant,
+}
+
+impl<'m> Listener<'m> {
+    fn new(member: &'m Member, limits: &Limits) -> Self {
+        let frames = Frames::new(
+            limits.tagio_message_bytes_max as usize,
+            Arc::clone(&member.shared.messages.partial),
+            limits.tagio_queues_bytes_max as usize,
+        );
+        Self { member, frames, begun: Instant::now() }
+    }
+
+    /// Reads until the client is gone, says goodbye, or is not to be listened to any longer.
+    async fn receive(mut self, mut stream: impl AsyncRead + Unpin, unread: Bytes) -> Result<(), Denial> {
+        let mut heard = self.take(&mut unread.to_vec());
+        drop(unread);
+        while let Heard::More = heard? {
+            let is_within_message = self.frames.is_within_message();
+            let deadline = self.begun + MESSAGE_TIME;
+            let reading = poll_fn(|cx| self.poll_read(&mut stream, cx));
+            heard = if is_within_message {
+                timeout_at(deadline, reading).await.unwrap_or(Err(Denial::TagioSlow))
+            } else {
+                reading.await
+            };
         }
-        let mut is_last = Ok(false);
-        let reading = poll_fn(|cx| {
-            let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
-            let mut buffer = ReadBuf::uninit(&mut space);
-            let read = ready!(Pin::new(&mut stream).poll_read(cx, &mut buffer));
-            if read.is_err() || buffer.filled().is_empty() {
-                return Poll::Ready(None);
+        Ok(())
+    }
+
+    fn poll_read(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Heard, Denial>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
+        if read.is_err() || buffer.filled().is_empty() {
+            return Poll::Ready(Ok(Heard::Last));
+        }
+        Poll::Ready(self.take(buffer.filled_mut()))
+    }
+
+    /// Handles the frames in what has come.
+    fn take(&mut self, bytes: &mut [u8]) -> Result<Heard, Denial> {
+        let member = self.member;
+        let mut is_new = !self.frames.is_within_message();
+        let mut heard = Ok(Heard::More);
+        let read = self.frames.read(bytes, |frame| {
+            // Control frames do not make a message that comes in fragments any newer.
+            is_new |= matches!(frame, Frame::Message(_));
+            if let Ok(Heard::More) = heard {
+                heard = take(member, &frame);
             }
-            Poll::Ready(Some(frames.read(buffer.filled_mut(), |frame| {
-                // Control frames do not make a message that comes in fragments any newer.
-                if matches!(frame, Frame::Message(_)) {
-                    begun = Instant::now();
-                }
-                if matches!(is_last, Ok(false)) {
-                    is_last = take(member, &frame);
-                }
-            })))
         });
-        let read = if is_within_message {
-            timeout_at(begun + MESSAGE_TIME, reading).await.map_err(|_| Denial::TagioSlow)?
-        } else {
-            reading.await
-        };
-        let Some(read) = read else { return Ok(()) };
-        if is_last? {
-            return Ok(());
+        if is_new {
+            self.begun = Instant::now();
         }
-        read.or_else(|trouble| refuse(member, trouble))?;
+        let heard = heard?;
+        if let Err(trouble) = read {
+            refuse(member, trouble)?;
+        }
+        Ok(heard)
     }
 }
 
-/// Handles one frame; whether it is the client's last.
-fn take(member: &Member, frame: &Frame<'_>) -> Result<bool, Denial> {
+/// What follows what was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    More,
+    Last,
+}
+
+/// Handles one frame.
+fn take(member: &Member, frame: &Frame<'_>) -> Result<Heard, Denial> {
     match frame {
         Frame::Message(message) => member.handle(message)?,
         Frame::Ping(bytes) => {
@@ -106,21 +158,20 @@ fn take(member: &Member, frame: &Frame<'_>) -> Result<bool, Denial> {
         Frame::Pong => member.heard(),
         Frame::Close => {
             say(member, OP_CLOSE, &u16::from(CloseCode::Normal).to_be_bytes())?;
-            return Ok(true);
+            return Ok(Heard::Last);
         }
     }
-    Ok(false)
+    Ok(Heard::More)
 }
-
-/// FIN and the opcodes of control frames (RFC 6455, 5.2).
-const OP_CLOSE: u8 = 0x88;
-const OP_PONG: u8 = 0x8a;
 
 /// Sends a control frame.
 fn say(member: &Member, opcode: u8, payload: &[u8]) -> Result<(), Denial> {
+    member.line.push_raw(&control_frame(opcode, payload)).map_err(|_| Denial::TagioNotReading)
+}
+
+fn control_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let len = u8::try_from(payload.len()).expect("a control frame has at most 125 bytes");
-    let frame = [&[opcode, len][..], payload].concat();
-    member.line.push_raw(&frame).map_err(|_| Denial::TagioNotReading)
+    [&[opcode, len][..], payload].concat()
 }
 
 /// Tells the client why it is not listened to any longer.

@@ -32,9 +32,12 @@ pub struct BadName;
 pub struct Name(Box<str>);
 
 impl Name {
+    /// Longest name as its length stands on the wire.
+    pub const LEN_MAX: u32 = NAME_BYTES_MAX as u32;
+
     /// Whether a name can have so many bytes: known before they are read.
     pub fn fits(len: u32) -> bool {
-        (1..=NAME_BYTES_MAX as u32).contains(&len)
+        (1..=Self::LEN_MAX).contains(&len)
     }
 
     /// Reads it.
