@@ -13,11 +13,17 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub const SNIFF_LEN: usize = Preface::LEN;
 
 /// A TLS record that begins a handshake (RFC 8446, 5.1), and the major version that all of them have.
-const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
+const TLS: &[&[u8]] = &[&[0x16, 0x03]];
+
+/// How the two versions of the PROXY protocol begin, as far as the head goes.
+const PROXY_HEADERS: &[&[u8]] = &[b"PROXY ", b"\r\n\r\n\0\r\nQ"];
+
+/// How a message begins that came without WebSocket and HTTP.
+const MESSAGES: &[&[u8]] = &[&message::MAGIC];
 
 /// HTTP methods with the space after them. No other text opens a page.
-const HTTP_METHODS: [&[u8]; 8] =
-    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"TRACE "];
+const HTTP_METHODS: &[&[u8]] =
+    &[b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"TRACE "];
 
 /// Who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub enum Opening {
     Messages,
     /// The length-prefixed protocol: the length of a name.
     Registration,
+    /// A proxy that first says for whom it comes.
+    Proxied,
 }
 
 /// What some first bytes tell.
@@ -52,14 +60,16 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
     {
         return Sniff::Known(Opening::Tagio(preface));
     }
-    if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {
-        return Sniff::Known(Opening::Http);
-    }
-    if bytes.starts_with(&TLS_HANDSHAKE) {
-        return Sniff::Known(Opening::Tls);
-    }
-    if bytes.starts_with(&message::MAGIC) {
-        return Sniff::Known(Opening::Messages);
+    let marks = [
+        (Opening::Http, HTTP_METHODS),
+        (Opening::Tls, TLS),
+        (Opening::Proxied, PROXY_HEADERS),
+        (Opening::Messages, MESSAGES),
+    ];
+    if let Some((opening, _)) =
+        marks.iter().find(|(_, marks)| marks.iter().any(|mark| bytes.starts_with(mark)))
+    {
+        return Sniff::Known(*opening);
     }
     if let Some(len) = bytes.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
         && Name::fits(len)
@@ -67,12 +77,8 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
         return Sniff::Known(Opening::Registration);
     }
     let magic = Preface::MAGIC.starts_with(bytes) || bytes == Preface::MAGIC;
-    if magic
-        || TLS_HANDSHAKE.starts_with(bytes)
-        || message::MAGIC.starts_with(bytes)
-        || may_become_a_length(bytes)
-        || HTTP_METHODS.iter().any(|method| method.starts_with(bytes))
-    {
+    let is_begun = marks.iter().any(|(_, marks)| marks.iter().any(|mark| mark.starts_with(bytes)));
+    if magic || is_begun || may_become_a_length(bytes) {
         return Sniff::Undecided;
     }
     Sniff::Stranger

@@ -23,6 +23,7 @@ mod lock;
 mod messages;
 mod metrics;
 mod outbox;
+mod proxy_protocol;
 mod registration;
 mod server;
 mod shared;
@@ -34,6 +35,6 @@ mod tls;
 mod udp;
 mod vantage;
 
-pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret};
+pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};

@@ -107,6 +107,21 @@ impl Admission {
         Ok(())
     }
 
+    /// A connection from a believed proxy has come. Many clients share its address, so only the total counts; each of
+    /// them has an [`Admission::open`] of its own once the proxy has told its address.
+    pub fn open_proxy(&mut self) -> Result<(), Denial> {
+        if self.total >= self.limits.connections_max {
+            return Err(Denial::Full);
+        }
+        self.total += 1;
+        Ok(())
+    }
+
+    /// Such a connection is gone.
+    pub fn close_proxy(&mut self) {
+        self.total = self.total.saturating_sub(1);
+    }
+
     /// It is let in.
     pub fn established(&mut self, net: SourceNet) {
         if let Some(counts) = self.nets.get_mut(&net) {

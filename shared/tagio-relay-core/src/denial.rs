@@ -27,6 +27,8 @@ macro_rules! denials {
 denials! {
     /// First bytes that belong to no protocol of ours.
     BadPreface = "bad_preface",
+    /// A PROXY protocol header from a stranger, or one that does not parse.
+    BadProxy = "bad_proxy",
     /// Opening or handshake not done in time.
     OpeningDeadline = "opening_deadline",
     /// Closed by the client before it was let in.

@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod proxies;
 
 use std::{
     fmt,
@@ -14,6 +15,7 @@ use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
 pub use args::{Args, LogFormatArg};
+pub use proxies::TrustedProxies;
 
 /// Where the server listens when nobody says otherwise: the port that every network lets out.
 const DEFAULT_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443);
@@ -99,6 +101,8 @@ pub struct Config {
     pub metrics: MetricsBind,
     /// Where STUN is asked besides; left out where it is taken.
     pub stun_port: SecondPort,
+    /// Whose word on client addresses is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Every bound.
     pub limits: Limits,
 }
@@ -134,6 +138,7 @@ impl Config {
                 .context("cannot use the data directory; choose another with --data-dir")?,
             metrics,
             stun_port: second_port(file.stun_port),
+            trusted_proxies: trusted_proxies(args, file.trusted_proxy),
             limits: file.limits,
         })
     }
@@ -151,6 +156,10 @@ fn certificate(args: &Args, cert: Option<PathBuf>, key: Option<PathBuf>) -> Resu
         (None, None) => Ok(CertificateSource::SelfSigned),
         (Some(_), None) | (None, Some(_)) => bail!("cert and key belong together: name both files"),
     }
+}
+
+fn trusted_proxies(args: &Args, file: TrustedProxies) -> TrustedProxies {
+    if args.trusted_proxy.is_empty() { file } else { args.trusted_proxy.iter().copied().collect() }
 }
 
 fn second_port(chosen: Option<u16>) -> SecondPort {

@@ -3,7 +3,7 @@
 //! `router` says what there is. A connection has one deadline, which every request moves; it covers slow headers, slow
 //! bodies, slow readers and silence alike.
 
-mod body;
+mod forwarded;
 mod pages;
 pub(crate) mod reply;
 mod router;

@@ -8,6 +8,8 @@ use hyper::{
 };
 use tagio_relay_core::Denial;
 
+use crate::shared::Shared;
+
 /// What a request is answered with.
 pub(crate) type Reply = Response<Full<Bytes>>;
 
@@ -54,8 +56,9 @@ pub(crate) fn unauthorized() -> Reply {
     reply
 }
 
-/// A limit is reached.
-pub(crate) fn denied(denial: Denial) -> Reply {
+/// A limit is reached: counts it and says so.
+pub(crate) fn denied(shared: &Shared, denial: Denial) -> Reply {
+    shared.denials.count(denial);
     let status = match denial {
         Denial::Full | Denial::Draining => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::TOO_MANY_REQUESTS,

@@ -9,10 +9,16 @@ use std::{
     time::Duration,
 };
 
+use hyper::HeaderMap;
+use tagio_relay_core::Denial;
 use tokio::time::{Instant, sleep_until};
 
-use super::{EXCHANGE, websocket::Upgrade};
-use crate::{connection::Visitor, lock::lock, shared::Shared};
+use super::{EXCHANGE, forwarded, websocket::Upgrade};
+use crate::{
+    connection::Visitor,
+    lock::lock,
+    shared::{Pass, Shared},
+};
 
 /// See the module.
 pub(crate) struct Visit {
@@ -44,10 +50,32 @@ impl Visit {
         *lock(&self.deadline) = Instant::now() + wait + EXCHANGE;
     }
 
-    /// The client's address and its right to be connected, as what it opens now gets them, with time to say who it is.
-    pub(crate) fn newcomer(&self) -> Visitor {
-        let deadline = Instant::now() + self.shared.limits().opening();
-        Visitor { deadline, ..self.visitor.clone() }
+    /// Whose request it is: the peer's, or of a client behind a believed proxy.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> SocketAddr {
+        self.shared.with_trusted_proxies(|proxies| forwarded::client(headers, self.visitor.peer, proxies))
+    }
+
+    /// The client for whom this connection turns into something else, with time to say who it is. Behind a proxy it
+    /// counts as one from its own address.
+    pub(crate) fn upgraded(&self, headers: &HeaderMap) -> Result<Visitor, Denial> {
+        let peer = self.client(headers);
+        let is_peer = peer.ip() == self.visitor.peer.ip();
+        let pass = if is_peer { Arc::clone(&self.visitor.pass) } else { self.pass(peer)? };
+        Ok(Visitor { peer, pass, deadline: self.opening_deadline() })
+    }
+
+    /// The client that opens something which outlives this connection: one more from its address.
+    pub(crate) fn newcomer(&self, headers: &HeaderMap) -> Result<Visitor, Denial> {
+        let peer = self.client(headers);
+        Ok(Visitor { peer, pass: self.pass(peer)?, deadline: self.opening_deadline() })
+    }
+
+    fn pass(&self, peer: SocketAddr) -> Result<Arc<Pass>, Denial> {
+        Pass::open_at(&self.shared, peer.ip()).map(Arc::new)
+    }
+
+    fn opening_deadline(&self) -> Instant {
+        Instant::now() + self.shared.limits().opening()
     }
 
     /// After the answer that is made now, the connection turns into this.

@@ -45,7 +45,7 @@ pub(super) fn upgrade_to_carrier(visit: &Visit, request: &Request<Incoming>) -> 
 /// Answers a client that wants to exchange TAGIO messages.
 pub(super) fn upgrade_to_messages(visit: &Visit, request: &Request<Incoming>) -> Reply {
     let secret = access::bearer(request.headers());
-    match access::check_secret(&visit.shared, secret, visit.visitor.pass.net()) {
+    match access::check_secret(&visit.shared, secret, visit.client(request.headers()).ip().into()) {
         Ok(()) => accept(visit, request, None, Upgrade::Messages),
         Err(denial) => {
             visit.shared.denials.count(denial);
@@ -87,7 +87,10 @@ pub(super) fn accept(
         }
         reply.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
-    visit.set_upgrade(upgrade(visit.newcomer()));
+    match visit.upgraded(request.headers()) {
+        Ok(visitor) => visit.set_upgrade(upgrade(visitor)),
+        Err(denial) => return reply::denied(&visit.shared, denial),
+    }
     reply
 }
 

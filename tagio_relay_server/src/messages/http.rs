@@ -3,7 +3,7 @@
 //! Such a client has no connection. It has a token, by which it is known again, and a mailbox that its next `PING`
 //! empties.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -113,7 +113,8 @@ async fn try_answer(visit: &Visit, request: Request<Incoming>) -> Result<reply::
     let limits = visit.shared.limits();
     let (head, body) = request.into_parts();
     let wishes = Wishes::of(&head.headers, Duration::from_secs(limits.tagio_poll_secs_max.into()))?;
-    let client = known(visit, &head.headers)?;
+    let peer = visit.client(&head.headers);
+    let client = known(visit, &head.headers, peer)?;
     let bytes_max = limits.tagio_message_bytes_max as usize;
     let body = read(visit, body, bytes_max + LEADING_BYTES_MAX).await?;
     let message = find(&body).ok_or_else(bad_request)?;
@@ -122,33 +123,37 @@ async fn try_answer(visit: &Visit, request: Request<Incoming>) -> Result<reply::
             let reply = proceed(visit, id, &line, message, &wishes).await?;
             Ok(reply::of(StatusCode::OK, BYTES, reply))
         }
-        None => begin(visit, message, &wishes),
+        None => begin(visit, peer, message, &wishes),
     }
 }
 
 /// The client of an earlier request, if this one names it.
-fn known(visit: &Visit, headers: &HeaderMap) -> Result<Option<(ClientId, Arc<Line>)>, Refusal> {
+fn known(
+    visit: &Visit,
+    headers: &HeaderMap,
+    peer: SocketAddr,
+) -> Result<Option<(ClientId, Arc<Line>)>, Refusal> {
     let unknown = || Refusal::new(StatusCode::NOT_FOUND, ErrorCode::UnknownSession);
     let Some(shown) = headers.get(SESSION) else {
         // Whoever was let in once has shown the secret then.
-        access::check_secret(&visit.shared, access::bearer(headers), visit.visitor.pass.net())
+        access::check_secret(&visit.shared, access::bearer(headers), peer.ip().into())
             .map_err(Refusal::denied)?;
         return Ok(None);
     };
     let shown = shown.to_str().ok().filter(|text| text.len() == 32);
     let token = shown.and_then(|text| u128::from_str_radix(text, 16).ok()).ok_or_else(unknown)?;
     let token = SessionToken(token.to_be_bytes());
-    let ip = visit.visitor.peer.ip();
-    let found = lock(&visit.shared.messages.rules).resume(token, ip, std::time::Instant::now());
+    let now = std::time::Instant::now();
+    let found = lock(&visit.shared.messages.rules).resume(token, peer.ip(), now);
     let found = found.ok_or_else(unknown)?;
     visit.visitor.pass.establish();
     Ok(Some(found))
 }
 
 /// The first message of a client: it is told its ID and its token.
-fn begin(visit: &Visit, message: &[u8], wishes: &Wishes) -> Result<reply::Reply, Refusal> {
+fn begin(visit: &Visit, peer: SocketAddr, message: &[u8], wishes: &Wishes) -> Result<reply::Reply, Refusal> {
     let shared = &visit.shared;
-    let (id, line) = join(shared, Framing::Length, visit.visitor.peer).map_err(Refusal::denied)?;
+    let (id, line) = join(shared, Framing::Length, peer).map_err(Refusal::denied)?;
     let token = lock(&shared.messages.rules).open_session(id).expect("the client has just come");
     let handled = lock(&shared.messages.rules).handle(id, message, std::time::Instant::now());
     let then = handled.and_then(|handled| carry_out(shared, handled.then));

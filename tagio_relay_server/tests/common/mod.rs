@@ -14,7 +14,9 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use snow::{Builder, TransportState};
 use tagio_relay_core::Limits;
-use tagio_relay_server::{CertificateSource, Config, MetricsBind, SecondPort, Secret, Server};
+use tagio_relay_server::{
+    CertificateSource, Config, MetricsBind, SecondPort, Secret, Server, TrustedProxies,
+};
 use tagio_wire::{
     PeerId, PublicKey,
     control::{
@@ -49,6 +51,7 @@ pub fn config(dir: &Path) -> Config {
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
         stun_port: SecondPort::Next,
+        trusted_proxies: TrustedProxies::default(),
         limits: Limits::default(),
     }
 }
