@@ -18,9 +18,9 @@ use tagio_relay_core::{
     },
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
-    time::{timeout, timeout_at},
+    time::timeout_at,
 };
 use tracing::debug;
 
@@ -28,7 +28,7 @@ use crate::{
     access,
     connection::Visitor,
     lock::lock,
-    messages::line::{Line, stalled},
+    messages::line::{Line, stalled, turn_away},
     shared::Shared,
 };
 
@@ -89,8 +89,7 @@ pub(crate) async fn serve(
                 _ => None,
             };
             if let Some(answer) = answer {
-                // It may be gone; either way it is not let in.
-                let _ = timeout(shared.limits().write_stall(), write.write_all(&answer.bytes())).await;
+                turn_away(read, write, &answer.bytes(), shared.limits().write_stall()).await;
             }
             return Err(denial);
         }

@@ -83,7 +83,8 @@ async fn lengths_that_nobody_will_send_cost_nothing() {
     let mut honest = WsClient::connect(relay.addr).await;
     let mut stream = by_hand(&relay).await;
     stream.write_all(&[0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4]).await.unwrap();
-    let told = [&[0x82, 18][..], &error("TOO_LARGE"), &[0x88, 2], &1009_u16.to_be_bytes()].concat();
+    let error_frame = [&[0x82, error("TOO_LARGE").len() as u8][..], &error("TOO_LARGE")].concat();
+    let told = [&error_frame[..], &[0x88, 2], &1009_u16.to_be_bytes()].concat();
     assert_eq!(rest(&mut stream).await, told);
     // The same in fragments, each of which is short.
     let mut stream = by_hand(&relay).await;

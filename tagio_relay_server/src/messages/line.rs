@@ -15,7 +15,7 @@ use tagio_relay_core::{
     messages::{Bounds, Budget, Framing, Mailbox, mailbox::Refused},
 };
 use tokio::{
-    io::{AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -26,6 +26,12 @@ use crate::{
 
 /// A WebSocket ping without contents (RFC 6455, 5.5.2), not masked.
 const WEBSOCKET_PING: [u8; 2] = [0x89, 0];
+/// A WebSocket close frame with the code 1001, "going away" (RFC 6455, 7.4.1).
+const WEBSOCKET_GOING_AWAY: [u8; 4] = [0x88, 2, 0x03, 0xe9];
+
+/// How long, and how often, a refused client is listened to: a round trip and what was under way.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_READS_MAX: usize = 256;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -82,6 +88,15 @@ impl Line {
         }
     }
 
+    /// The relay stops: says so, where the transport can.
+    pub(crate) fn go_away(&self) {
+        if lock(&self.state).mailbox.framing() == Framing::WebSocket {
+            // Where it does not fit, nobody reads.
+            let _ = self.push_raw(&WEBSOCKET_GOING_AWAY);
+        }
+        self.finish();
+    }
+
     /// Nothing more comes; what is in it is still written.
     pub(crate) fn finish(&self) {
         self.end(Stage::Finishing);
@@ -124,6 +139,9 @@ impl Line {
         let fetched = poll_fn(|cx| {
             let mut state = lock(&self.state);
             if state.fetches != number || state.stage == Stage::Over {
+                return Poll::Ready(None);
+            }
+            if state.mailbox.is_empty() && state.stage != Stage::Open {
                 return Poll::Ready(None);
             }
             if state.mailbox.is_empty() {
@@ -183,6 +201,37 @@ impl Line {
         *buffer = Vec::new();
         state.taker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+/// Reads what a refused client still sends, for a moment: a system that closes a connection with unread bytes takes
+/// the last words back.
+pub(crate) async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
+    let reading = async {
+        let mut buffer = [0; 1024];
+        for _ in 0..LINGER_READS_MAX {
+            if !matches!(stream.read(&mut buffer).await, Ok(1..)) {
+                return;
+            }
+        }
+    };
+    // Who neither reads nor closes gets no more time.
+    let _ = timeout(LINGER, reading).await;
+}
+
+/// Says why somebody is not let in, and closes.
+pub(crate) async fn turn_away(
+    mut read: impl AsyncRead + Unpin,
+    mut write: impl AsyncWrite + Unpin,
+    last_words: &[u8],
+    stall: Duration,
+) {
+    let told = async {
+        write.write_all(last_words).await?;
+        write.shutdown().await
+    };
+    if let Ok(Ok(())) = timeout(stall, told).await {
+        linger(&mut read).await;
     }
 }
 

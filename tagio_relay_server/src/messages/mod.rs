@@ -67,6 +67,18 @@ impl Messaging {
         }
     }
 
+    /// Tells everybody that the relay stops.
+    pub(crate) fn drain(&self) {
+        for line in lock(&self.rules).drain() {
+            line.go_away();
+        }
+    }
+
+    /// Whether nobody has anything left to be written.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queued.used() == 0
+    }
+
     pub(crate) fn gauges(&self) -> Gauges {
         let rules = lock(&self.rules);
         let delivered = rules.delivered();

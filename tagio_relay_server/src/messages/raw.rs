@@ -8,11 +8,15 @@ use tagio_relay_core::{
     messages::{ErrorCode, Framing, Reply, denial, stream::Stream},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     time::timeout,
 };
 
-use super::{Member, line::stalled, refusal};
+use super::{
+    Member,
+    line::{linger, stalled, turn_away},
+    refusal,
+};
 use crate::{access, connection::Visitor, shared::Shared};
 
 /// A message that does not end by itself ends with a pause of this length.
@@ -28,7 +32,7 @@ pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     visitor: Visitor,
 ) -> Result<(), Denial> {
-    let (read, mut write) = tokio::io::split(stream);
+    let (mut read, mut write) = tokio::io::split(stream);
     // There is no place for a secret here, so where one is wanted nobody comes in this way.
     let joined = access::check_secret(shared, None, visitor.pass.net())
         .and_then(|()| Member::join(shared, Framing::Bare, visitor.peer));
@@ -36,8 +40,7 @@ pub(crate) async fn serve(
         Ok(member) => member,
         Err(denial) => {
             let reply = Reply::Error(refusal(denial)).bytes();
-            // It may be gone; either way it is not let in.
-            let _ = timeout(shared.limits().write_stall(), write.write_all(&reply)).await;
+            turn_away(read, write, &reply, shared.limits().write_stall()).await;
             return Err(denial);
         }
     };
@@ -45,15 +48,18 @@ pub(crate) async fn serve(
     let writing = member.line.write_to(&mut write, shared.limits().write_stall());
     tokio::pin!(writing);
     let received = tokio::select! {
-        received = receive(&member, read) => received,
+        received = receive(&member, &mut read) => received,
         written = &mut writing => return stalled(written),
     };
     member.line.finish();
     let written = stalled(writing.await);
+    if received.is_err() {
+        linger(&mut read).await;
+    }
     received.and(written)
 }
 
-async fn receive(member: &Member, mut read: impl AsyncRead + Unpin) -> Result<(), Denial> {
+async fn receive(member: &Member, read: &mut (impl AsyncRead + Unpin)) -> Result<(), Denial> {
     let mut stream = Stream::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {

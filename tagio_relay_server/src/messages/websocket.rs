@@ -15,15 +15,15 @@ use tagio_relay_core::{
     messages::{ErrorCode, Framing, Reply, denial},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, timeout, timeout_at},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, timeout_at},
 };
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{
     Member,
     frames::{Frame, Frames, Trouble},
-    line::stalled,
+    line::{linger, stalled, turn_away},
 };
 use crate::{connection::Visitor, shared::Shared};
 
@@ -43,14 +43,13 @@ pub(crate) async fn serve(
     unread: Bytes,
     visitor: Visitor,
 ) -> Result<(), Denial> {
-    let (read, mut write) = tokio::io::split(stream);
+    let (mut read, mut write) = tokio::io::split(stream);
     let limits = shared.limits();
     let member = match Member::join(shared, Framing::WebSocket, visitor.peer) {
         Ok(member) => member,
         Err(denial) => {
-            // It may be gone; either way it is not let in.
             let goodbye = control_frame(OP_CLOSE, &u16::from(CloseCode::Again).to_be_bytes());
-            let _ = timeout(limits.write_stall(), write.write_all(&goodbye)).await;
+            turn_away(read, write, &goodbye, limits.write_stall()).await;
             return Err(denial);
         }
     };
@@ -59,12 +58,14 @@ pub(crate) async fn serve(
     let writing = member.line.write_to(&mut write, limits.write_stall());
     tokio::pin!(writing);
     let received = tokio::select! {
-        received = listener.receive(read, unread) => received,
+        received = listener.receive(&mut read, unread) => received,
         written = &mut writing => return stalled(written),
     };
     member.line.finish();
-    // What was said last shall arrive.
     let written = stalled(writing.await);
+    if received.is_err() {
+        linger(&mut read).await;
+    }
     received.and(written)
 }
 
@@ -87,13 +88,13 @@ impl<'m> Listener<'m> {
     }
 
     /// Reads until the client is gone, says goodbye, or is not to be listened to any longer.
-    async fn receive(mut self, mut stream: impl AsyncRead + Unpin, unread: Bytes) -> Result<(), Denial> {
+    async fn receive(mut self, stream: &mut (impl AsyncRead + Unpin), unread: Bytes) -> Result<(), Denial> {
         let mut heard = self.take(&mut unread.to_vec());
         drop(unread);
         while let Heard::More = heard? {
             let is_within_message = self.frames.is_within_message();
             let deadline = self.begun + MESSAGE_TIME;
-            let reading = poll_fn(|cx| self.poll_read(&mut stream, cx));
+            let reading = poll_fn(|cx| self.poll_read(stream, cx));
             heard = if is_within_message {
                 timeout_at(deadline, reading).await.unwrap_or(Err(Denial::TagioSlow))
             } else {

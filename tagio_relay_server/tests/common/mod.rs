@@ -131,7 +131,7 @@ impl Relay {
 
     /// Waits until a counter is at `count` or above.
     pub async fn wait_metric(&self, name: &str, count: u64) {
-        for _ in 0..250 {
+        for _ in 0..500 {
             if self.metric(name).await >= count {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, mem,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -188,6 +188,11 @@ impl<M: Clone> Clients<M> {
             }
         }
         None
+    }
+
+    /// Removes all of them; their mailboxes.
+    pub(super) fn drain(&mut self) -> Vec<M> {
+        mem::take(self).entries.into_values().map(|entry| entry.mailbox).collect()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -173,6 +173,11 @@ impl<M: Clone, R: CryptoRng> Messages<M, R> {
         Some(quiet)
     }
 
+    /// The relay stops: everybody is out. Their mailboxes, for a last word.
+    pub fn drain(&mut self) -> Vec<M> {
+        self.clients.drain()
+    }
+
     /// How many clients there are.
     pub fn len(&self) -> usize {
         self.clients.len()
