@@ -73,7 +73,7 @@ async fn bad_frames_are_told_why() {
         let close = [&[0x88, 2][..], &code.to_be_bytes()].concat();
         assert_eq!(rest(&mut stream).await, close, "{bytes:?}");
     }
-    assert_eq!(relay.denied("tagio_bad_frame").await, 5);
+    relay.wait_denied("tagio_bad_frame", 5).await;
     honest.is_served().await;
 }
 
@@ -191,7 +191,7 @@ async fn one_address_gets_so_many_clients_and_no_more() {
     let mut raw = TcpStream::connect(relay.addr).await.unwrap();
     raw.write_all(&ping()).await.unwrap();
     assert_eq!(rest(&mut raw).await, error("RATE_LIMITED"));
-    assert_eq!(relay.denied("tagio_clients_per_ip").await, 3);
+    relay.wait_denied("tagio_clients_per_ip", 3).await;
     honest.is_served().await;
 }
 
