@@ -30,7 +30,8 @@ struct Answers {
 pub fn complete(args: Args) -> Result<Args> {
     let is_alone = env::args_os().len() == 1;
     let has_person = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !args.interactive && !(is_alone && has_person) {
+    let is_wanted = args.interactive || (is_alone && has_person);
+    if !is_wanted {
         return Ok(args);
     }
     let port = args.port_from_environment()?.unwrap_or(DEFAULT_BIND.port());
