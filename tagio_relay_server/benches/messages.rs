@@ -1,7 +1,7 @@
 //! What TAGIO messages by WebSocket cost the relay: time for a message of 1 KiB from one client to another, and
 //! memory for a client that is idle. The real program, in a process of its own, over loopback.
 //!
-//! Run: `ulimit -n 65536; cargo bench -p tagio_relay_server --bench messages`. Linux only: the relay's processor time
+//! Run: `ulimit -n 20000; cargo bench -p tagio_relay_server --bench messages`. Linux only: the relay's processor time
 //! and memory come from `/proc`.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed run")]
 
@@ -23,8 +23,8 @@ const HEAD_BYTES: usize = 16;
 const BATCH: usize = 64;
 /// Batches under way: what the relay may keep for a client is never reached.
 const WINDOW: usize = 16;
-/// Messages of a run.
-const MESSAGES: usize = 2_000_000;
+/// Messages of a run: some seconds.
+const MESSAGES: usize = 200_000;
 /// Before memory is looked at: tasks and allocator come to rest.
 const REST: Duration = Duration::from_secs(3);
 const IDLE_CLIENTS: usize = 20_000;
