@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use hyper::header::{AUTHORIZATION, HeaderMap};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tagio_relay_core::{Denial, SourceNet};
@@ -35,13 +36,28 @@ pub(crate) fn check(shared: &Shared, hello: &Hello, net: SourceNet) -> Result<()
     if lock(&shared.hub).is_draining() {
         return Err((Refusal::Draining, Denial::Draining));
     }
+    check_secret(shared, hello.auth.as_deref(), net).map_err(|denial| match denial {
+        Denial::WrongSecret => (Refusal::WrongSecret, denial),
+        _ => (Refusal::TooMany, denial),
+    })
+}
+
+/// Checks the relay's secret, where it has one: [`Denial::WrongSecret`], or [`Denial::WrongSecretRate`] from where too
+/// many wrong ones came.
+pub(crate) fn check_secret(shared: &Shared, shown: Option<&str>, net: SourceNet) -> Result<(), Denial> {
     let Some(auth) = shared.auth() else { return Ok(()) };
     let mut admission = lock(&shared.admission);
     let now = Instant::now();
-    admission.may_try_secret(net, now).map_err(|denial| (Refusal::TooMany, denial))?;
-    if hello.auth.as_deref().is_some_and(|shown| auth.matches(shown)) {
+    admission.may_try_secret(net, now)?;
+    if shown.is_some_and(|shown| auth.matches(shown)) {
         return Ok(());
     }
     admission.wrong_secret(net, now);
-    Err((Refusal::WrongSecret, Denial::WrongSecret))
+    Err(Denial::WrongSecret)
+}
+
+/// The secret in an HTTP request: `Authorization: Bearer SECRET` (RFC 6750).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }

@@ -17,7 +17,7 @@ use crate::{
     front_door::{Head, Opening, read_opening},
     http,
     lock::lock,
-    proxy_protocol,
+    messages, proxy_protocol, registration,
     shared::{Pass, Shared},
     tcp_leg,
 };
@@ -127,6 +127,13 @@ async fn serve_socket(
     match opening {
         Opening::Tagio(preface) => serve_tagio(shared, Carrier::Socket(socket), preface, visitor).await,
         Opening::Http => Box::pin(http::serve_front(shared, Rewound::new(head, socket), visitor)).await,
+        Opening::Messages => {
+            Box::pin(messages::raw::serve(shared, Rewound::new(head, socket), visitor)).await
+        }
+        Opening::Registration => {
+            registration::keep_alive(socket.tcp());
+            Box::pin(registration::serve(shared, Rewound::new(head, socket), visitor)).await
+        }
         // Inside TLS, or behind a header: once is enough.
         Opening::Tls | Opening::Proxied => Err(Denial::BadPreface),
     }
@@ -140,7 +147,9 @@ pub(crate) async fn serve_carried(
 ) -> Result<(), Denial> {
     match open(&mut carrier, visitor.deadline).await? {
         (Opening::Tagio(preface), _) => serve_tagio(shared, carrier, preface, visitor).await,
-        (Opening::Http | Opening::Tls | Opening::Proxied, _) => Err(Denial::BadPreface),
+        (Opening::Http | Opening::Tls | Opening::Proxied | Opening::Messages | Opening::Registration, _) => {
+            Err(Denial::BadPreface)
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io;
 
+use tagio_relay_core::{messages::message, registrations::wire::Name};
 use tagio_wire::control::Preface;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -16,6 +17,9 @@ const TLS: &[&[u8]] = &[&[0x16, 0x03]];
 
 /// How the two versions of the PROXY protocol begin, as far as the head goes.
 const PROXY_HEADERS: &[&[u8]] = &[b"PROXY ", b"\r\n\r\n\0\r\nQ"];
+
+/// How a message begins that came without WebSocket and HTTP.
+const MESSAGES: &[&[u8]] = &[&message::MAGIC];
 
 /// HTTP methods with the space after them. No other text opens a page.
 const HTTP_METHODS: &[&[u8]] =
@@ -30,6 +34,10 @@ pub enum Opening {
     Http,
     /// Any of the others, inside TLS.
     Tls,
+    /// TAGIO messages as they are, without WebSocket or HTTP.
+    Messages,
+    /// The length-prefixed protocol: the length of a name.
+    Registration,
     /// A proxy that first says for whom it comes.
     Proxied,
 }
@@ -52,17 +60,34 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
     {
         return Sniff::Known(Opening::Tagio(preface));
     }
-    let marks = [(Opening::Http, HTTP_METHODS), (Opening::Tls, TLS), (Opening::Proxied, PROXY_HEADERS)];
+    let marks = [
+        (Opening::Http, HTTP_METHODS),
+        (Opening::Tls, TLS),
+        (Opening::Proxied, PROXY_HEADERS),
+        (Opening::Messages, MESSAGES),
+    ];
     if let Some((opening, _)) =
         marks.iter().find(|(_, marks)| marks.iter().any(|mark| bytes.starts_with(mark)))
     {
         return Sniff::Known(*opening);
     }
+    if let Some(len) = bytes.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
+        && Name::fits(len)
+    {
+        return Sniff::Known(Opening::Registration);
+    }
     let magic = Preface::MAGIC.starts_with(bytes) || bytes == Preface::MAGIC;
-    if magic || marks.iter().any(|(_, marks)| marks.iter().any(|mark| mark.starts_with(bytes))) {
+    let is_begun = marks.iter().any(|(_, marks)| marks.iter().any(|mark| mark.starts_with(bytes)));
+    if magic || is_begun || may_become_a_length(bytes) {
         return Sniff::Undecided;
     }
     Sniff::Stranger
+}
+
+/// Whether these are the first of the four bytes of a name's length. No other opening begins with a zero.
+fn may_become_a_length(bytes: &[u8]) -> bool {
+    let longest = Name::LEN_MAX.to_be_bytes();
+    bytes.len() < longest.len() && bytes <= &longest[..bytes.len()]
 }
 
 /// The first bytes as they were read, for those who need them again.

@@ -6,14 +6,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tagio_relay_server::{Config, Server, config::Args, reload_signal, stop_signal};
+use tagio_relay_server::{Config, Server, config, config::Args, reload_signal, stop_signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 fn main() -> ExitCode {
     let args = Args::parse_or_exit();
     tagio_process::init_logging(args.log_format.into(), args.verbose, false);
-    match run(&args) {
+    match config::complete(args).and_then(|args| run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to tell when stderr is closed.

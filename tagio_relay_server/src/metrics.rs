@@ -7,6 +7,8 @@ use crate::{lock::lock, shared::Shared};
 /// All metrics.
 pub(crate) fn text(shared: &Shared) -> String {
     let gauges = lock(&shared.hub).gauges();
+    let messages = shared.messages.gauges();
+    let registrations = shared.registrations.len();
     let connections = lock(&shared.admission).connections();
     let mut out = String::with_capacity(8 * 1024);
     let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
@@ -21,6 +23,13 @@ pub(crate) fn text(shared: &Shared) -> String {
     metric("tagio_relay_bytes_total", "counter", "Bytes in forwarded packets", gauges.traffic.bytes);
     let help = "Packets that waited for an end of their leg to be bound";
     metric("tagio_relay_held_packets_total", "counter", help, gauges.traffic.held);
+    metric("tagio_relay_message_clients", "gauge", "Clients of TAGIO messages", messages.clients);
+    metric("tagio_relay_messages_total", "counter", "TAGIO messages delivered", messages.messages);
+    metric("tagio_relay_message_bytes_total", "counter", "Bytes of payload in them", messages.bytes);
+    let help = "Bytes of TAGIO messages that wait for a client or have come in part";
+    metric("tagio_relay_message_queued_bytes", "gauge", help, messages.queued_bytes);
+    let help = "Names registered by the length-prefixed protocol";
+    metric("tagio_relay_registrations", "gauge", help, registrations as u64);
     let name = "tagio_relay_denied_total";
     head(&mut out, name, "counter", "What was refused or dropped, by reason");
     for (denial, count) in shared.denials.iter() {

@@ -166,12 +166,13 @@ async fn tick(shared: Arc<Shared>) {
 async fn drain(shared: &Shared) {
     info!("draining");
     lock(&shared.hub).drain();
+    shared.messages.drain();
     let started = Instant::now();
     loop {
         let waited = started.elapsed();
         let done = {
             let hub = lock(&shared.hub);
-            hub.is_quiet() || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
+            (hub.is_quiet() && shared.messages.is_quiet()) || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
         };
         if done || waited >= DRAIN_LEGS {
             return;

@@ -22,6 +22,8 @@ use crate::{
     hub::Hub,
     identity::RelayKey,
     lock::lock,
+    messages::Messaging,
+    registration::Registry,
     store::Store,
     tls::Tls,
     udp::UdpSockets,
@@ -59,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) sockets: UdpSockets,
     /// What clients are told to use for legs.
     pub(crate) public_addr: Option<SocketAddr>,
+    pub(crate) messages: Messaging,
+    pub(crate) registrations: Registry,
     /// As many handshakes at once as there are cores but one, so that packets keep flowing.
     pub(crate) handshake_permits: Arc<Semaphore>,
     log_ids: AtomicU64,
@@ -86,6 +90,8 @@ impl Shared {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
             admission: Mutex::new(Admission::new(limits.clone())),
             stun: Mutex::new(StunServer::new(limits.clone())),
+            messages: Messaging::new(limits.clone(), Arc::clone(&denials)),
+            registrations: Registry::new(limits.clone(), Arc::clone(&denials)),
             denials,
             admin: Admin::new(config.admin_token.as_ref()),
             store,
@@ -125,6 +131,8 @@ impl Shared {
         lock(&self.admission).set_limits(limits.clone());
         lock(&self.stun).set_limits(limits.clone());
         self.admin.set_token(config.admin_token.as_ref());
+        self.messages.set_limits(limits.clone());
+        self.registrations.set_limits(limits.clone());
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }
 
@@ -139,6 +147,8 @@ impl Shared {
         lock(&self.admission).handle_timeout(Instant::now());
         lock(&self.stun).handle_timeout(Instant::now());
         self.admin.handle_timeout(self);
+        self.messages.handle_timeout();
+        self.registrations.handle_timeout();
     }
 }
 

@@ -109,6 +109,42 @@ denials! {
     UdpSend = "udp_send",
     /// The system could not hand over a connection: most often too few file descriptors.
     Accept = "accept",
+    /// Bytes that are no TAGIO message.
+    TagioMalformed = "tagio_malformed",
+    /// A TAGIO message longer than the limit.
+    TagioTooLarge = "tagio_too_large",
+    /// A WebSocket frame that may not be there: text, unmasked, fragments that never end.
+    TagioBadFrame = "tagio_bad_frame",
+    /// A TAGIO message that is not whole in time.
+    TagioSlow = "tagio_slow",
+    /// A TAGIO message for an ID that nobody has.
+    TagioUnknownTarget = "tagio_unknown_target",
+    /// Too many of those from one address.
+    TagioMissRate = "tagio_miss_rate",
+    /// A TAGIO message for a client that has too much waiting for it.
+    TagioQueueFull = "tagio_queue_full",
+    /// A TAGIO message while too much waits for all clients together.
+    TagioQueuesFull = "tagio_queues_full",
+    /// A client of TAGIO messages that does not read the answers to its own.
+    TagioNotReading = "tagio_not_reading",
+    /// No room for another client of TAGIO messages.
+    TagioClientsFull = "tagio_clients_full",
+    /// Too many clients of TAGIO messages from one address.
+    TagioClientsPerIp = "tagio_clients_per_ip",
+    /// New clients of TAGIO messages too fast from one address.
+    TagioClientRate = "tagio_client_rate",
+    /// A session token that nobody has.
+    TagioUnknownSession = "tagio_unknown_session",
+    /// A registration that makes no sense: a length out of bounds, a name that is no text, an unknown command.
+    RegistrationMalformed = "registration_malformed",
+    /// A name that is registered by somebody else.
+    RegistrationTaken = "registration_taken",
+    /// No room for another registration.
+    RegistrationsFull = "registrations_full",
+    /// Names looked up too fast from one address.
+    RegistrationLookupRate = "registration_lookup_rate",
+    /// A registered client that does not read.
+    RegistrationQueueFull = "registration_queue_full",
     /// An HTTP request that failed or came too slowly.
     Http = "http",
     /// An HTTP client that left before it was answered.

@@ -12,8 +12,10 @@ pub mod cookie;
 pub mod denial;
 pub mod legs;
 pub mod limits;
+pub mod messages;
 pub mod presence;
 pub mod rate;
+pub mod registrations;
 pub mod relay;
 pub mod stun;
 

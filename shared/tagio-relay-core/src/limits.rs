@@ -75,6 +75,38 @@ pub const STUN_INTERVAL_MS: u32 = 5;
 pub const STUN_SHORT_BURST: u32 = 32;
 /// And one per this time later: about 100 bytes a second, whoever asks.
 pub const STUN_SHORT_INTERVAL_MS: u32 = 500;
+/// Longest TAGIO message, header included.
+pub const TAGIO_MESSAGE_BYTES_MAX: u32 = 1024 * 1024;
+/// Bytes that may wait for a client of TAGIO messages: one of the longest and as much again of short ones.
+pub const TAGIO_QUEUE_BYTES_MAX: u32 = 2 * 1024 * 1024;
+/// Bytes that may wait for all of them together: 128 clients that read nothing, and room on a server of 1 GB. As much
+/// again for messages that have come in part.
+pub const TAGIO_QUEUES_BYTES_MAX: u32 = 256 * 1024 * 1024;
+/// Clients of TAGIO messages: as many as there are connections. Those that come by HTTP have none.
+pub const TAGIO_CLIENTS_MAX: u32 = 40_000;
+/// Of them from one address.
+pub const TAGIO_CLIENTS_PER_IP_MAX: u32 = 512;
+/// Clients of TAGIO messages that may come at once from one address: an office after the relay restarts.
+pub const TAGIO_CLIENT_BURST: u32 = 512;
+/// And one per this time later.
+pub const TAGIO_CLIENT_INTERVAL_MS: u32 = 50;
+/// TAGIO messages for IDs that nobody has, from one address: a client whose peers have all just left.
+pub const TAGIO_MISS_BURST: u32 = 256;
+/// And one per this time later: with 20 000 IDs in use one address finds one of them in six hours of guessing.
+pub const TAGIO_MISS_INTERVAL_MS: u32 = 100;
+/// Silence after which a client of TAGIO messages is gone; a WebSocket is pinged after half of it. Proxies cut
+/// idle connections after 60 s and more.
+pub const TAGIO_SILENCE_SECS: u16 = 100;
+/// Longest that a `PING` by HTTP may wait for messages: proxies give up after 60 s.
+pub const TAGIO_POLL_SECS_MAX: u16 = 55;
+/// Names registered by the length-prefixed protocol: each is a connection and at most 1 kB.
+pub const REGISTRATIONS_MAX: u32 = 20_000;
+/// Names that one address may look up at once.
+pub const REGISTRATION_LOOKUP_BURST: u32 = 64;
+/// And one per this time later. Each that is found makes the relay write to somebody else.
+pub const REGISTRATION_LOOKUP_INTERVAL_MS: u32 = 200;
+/// Bytes that may wait for a registered client: some 60 answers with the longest names.
+pub const REGISTRATION_QUEUE_BYTES_MAX: u32 = 64 * 1024;
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
@@ -88,6 +120,13 @@ macro_rules! limits {
         impl Default for Limits {
             fn default() -> Self {
                 Self { $($field: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Each limit by the name of its field, for whoever shows or checks all of them.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), u64::from(self.$field)),)+].into_iter()
             }
         }
     };
@@ -127,6 +166,21 @@ limits! {
     stun_interval_ms: u32 = STUN_INTERVAL_MS,
     stun_short_burst: u32 = STUN_SHORT_BURST,
     stun_short_interval_ms: u32 = STUN_SHORT_INTERVAL_MS,
+    tagio_message_bytes_max: u32 = TAGIO_MESSAGE_BYTES_MAX,
+    tagio_queue_bytes_max: u32 = TAGIO_QUEUE_BYTES_MAX,
+    tagio_queues_bytes_max: u32 = TAGIO_QUEUES_BYTES_MAX,
+    tagio_clients_max: u32 = TAGIO_CLIENTS_MAX,
+    tagio_clients_per_ip_max: u32 = TAGIO_CLIENTS_PER_IP_MAX,
+    tagio_client_burst: u32 = TAGIO_CLIENT_BURST,
+    tagio_client_interval_ms: u32 = TAGIO_CLIENT_INTERVAL_MS,
+    tagio_miss_burst: u32 = TAGIO_MISS_BURST,
+    tagio_miss_interval_ms: u32 = TAGIO_MISS_INTERVAL_MS,
+    tagio_silence_secs: u16 = TAGIO_SILENCE_SECS,
+    tagio_poll_secs_max: u16 = TAGIO_POLL_SECS_MAX,
+    registrations_max: u32 = REGISTRATIONS_MAX,
+    registration_lookup_burst: u32 = REGISTRATION_LOOKUP_BURST,
+    registration_lookup_interval_ms: u32 = REGISTRATION_LOOKUP_INTERVAL_MS,
+    registration_queue_bytes_max: u32 = REGISTRATION_QUEUE_BYTES_MAX,
 }
 
 /// How many keepalives may be missed before a client counts as gone.
@@ -141,6 +195,11 @@ impl Limits {
     /// Time for opening and handshake together.
     pub fn opening(&self) -> Duration {
         Duration::from_millis(self.opening_ms.into())
+    }
+
+    /// Silence after which a client of TAGIO messages is gone.
+    pub fn tagio_silence(&self) -> Duration {
+        Duration::from_secs(self.tagio_silence_secs.into())
     }
 
     /// How long a write may make no progress.

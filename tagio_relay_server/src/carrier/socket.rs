@@ -26,12 +26,17 @@ impl Socket {
         matches!(self, Self::Tls(_))
     }
 
+    /// What carries it.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0.get_ref(),
+        }
+    }
+
     /// The relay's end.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr(),
-            Self::Tls(stream) => stream.get_ref().0.get_ref().local_addr(),
-        }
+        self.tcp().local_addr()
     }
 }
 

@@ -55,6 +55,10 @@ pub struct Args {
     #[arg(long, value_name = "CIDR", value_parser = parse_network)]
     pub trusted_proxy: Vec<IpNet>,
 
+    /// Ask for port, address and secret; the default on a terminal without arguments
+    #[arg(long)]
+    pub interactive: bool,
+
     /// Say more; twice: say everything
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod interview;
 mod proxies;
 
 use std::{
@@ -15,6 +16,7 @@ use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
 pub use args::{Args, LogFormatArg};
+pub use interview::complete;
 pub use proxies::TrustedProxies;
 
 /// Where the server listens when nobody says otherwise: the port that every network lets out.

@@ -7,7 +7,7 @@ mod admin;
 mod body;
 mod forwarded;
 mod pages;
-mod reply;
+pub(crate) mod reply;
 mod router;
 pub(crate) mod streams;
 mod template;
@@ -39,7 +39,8 @@ use crate::{
     shared::Shared,
 };
 use reply::Reply;
-use visit::{Progress, Visit};
+use visit::Progress;
+pub(crate) use visit::Visit;
 
 /// Longest request line with headers: browsers send about 1 kB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

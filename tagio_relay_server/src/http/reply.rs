@@ -67,6 +67,14 @@ pub(crate) fn bad_request(why: &'static str) -> Reply {
     page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))
 }
 
+/// The relay has a secret, and it was not shown.
+pub(crate) fn unauthorized() -> Reply {
+    let text = "this relay wants its secret: Authorization: Bearer SECRET\n".to_owned();
+    let mut reply = page(StatusCode::UNAUTHORIZED, TEXT, text);
+    reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    reply
+}
+
 /// A limit is reached: counts it and says so.
 pub(crate) fn denied(shared: &Shared, denial: Denial) -> Reply {
     shared.denials.count(denial);

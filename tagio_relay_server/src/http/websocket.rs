@@ -21,8 +21,10 @@ use super::{
     visit::Visit,
 };
 use crate::{
+    access,
     carrier::{Carrier, Rewound, Socket, WebSocket, WebSocketCarrier},
     connection::{self, Visitor},
+    messages,
     shared::Shared,
 };
 
@@ -31,11 +33,25 @@ use crate::{
 pub(crate) enum Upgrade {
     /// It carries a control connection or a leg.
     Carrier(Visitor),
+    /// TAGIO messages.
+    Messages(Visitor),
 }
 
 /// Answers a client that asks for a carrier.
 pub(super) fn upgrade_to_carrier(visit: &Visit, request: &Request<Incoming>) -> Reply {
     accept(visit, request, Some(WEBSOCKET_PROTOCOL), Upgrade::Carrier)
+}
+
+/// Answers a client that wants to exchange TAGIO messages.
+pub(super) fn upgrade_to_messages(visit: &Visit, request: &Request<Incoming>) -> Reply {
+    let secret = access::bearer(request.headers());
+    match access::check_secret(&visit.shared, secret, visit.client(request.headers()).ip().into()) {
+        Ok(()) => accept(visit, request, None, Upgrade::Messages),
+        Err(denial) => {
+            visit.shared.denials.count(denial);
+            reply::unauthorized()
+        }
+    }
 }
 
 /// Serves a WebSocket from its first message to its end.
@@ -52,6 +68,7 @@ pub(super) async fn serve(
                 Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket, Arc::clone(&shared.denials))));
             connection::serve_carried(shared, carrier, visitor).await
         }
+        Upgrade::Messages(visitor) => messages::websocket::serve(shared, socket, unread, visitor).await,
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 pub mod carriers;
+pub mod messages;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -118,9 +119,20 @@ impl Relay {
         self.wait_metric(&format!("tagio_relay_denied_total{{reason=\"{reason}\"}}"), count).await;
     }
 
+    /// Waits until a gauge is at `value`.
+    pub async fn wait_metric_is(&self, name: &str, value: u64) {
+        for _ in 0..250 {
+            if self.metric(&format!("{name} ")).await == value {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{name} stays at {}, expected {value}", self.metric(name).await);
+    }
+
     /// Waits until a counter is at `count` or above.
     pub async fn wait_metric(&self, name: &str, count: u64) {
-        for _ in 0..250 {
+        for _ in 0..500 {
             if self.metric(name).await >= count {
                 return;
             }
