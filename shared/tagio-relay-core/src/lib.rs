@@ -16,6 +16,7 @@ pub mod presence;
 pub mod rate;
 pub mod relay;
 pub mod stun;
+pub mod tunnel;
 
 pub use admission::{Admission, Phase, SourceNet};
 pub use denial::{Denial, Denials};
