@@ -27,9 +27,11 @@ mod signals;
 mod store;
 mod stun;
 mod tcp_leg;
+mod tunnel;
 mod udp;
 mod vantage;
 
 pub use config::{Config, MetricsBind, SecondPort, Secret};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
+pub use tunnel::{TunnelAddrs, TunnelConfig};

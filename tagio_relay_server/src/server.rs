@@ -26,6 +26,7 @@ use crate::{
     lock::lock,
     shared::{Parts, Shared},
     store::Store,
+    tunnel::{TunnelAddrs, TunnelDoors},
     udp::{self, UdpSockets},
     vantage,
 };
@@ -48,6 +49,7 @@ pub struct Server {
     shared: Arc<Shared>,
     listeners: Vec<TcpListener>,
     metrics: Option<TcpListener>,
+    tunnels: Option<TunnelDoors>,
     addrs: Vec<SocketAddr>,
     store_thread: JoinHandle<()>,
 }
@@ -83,7 +85,12 @@ impl Server {
         let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
         let parts = Parts { store, key, sockets: UdpSockets::new(sockets)?, public_addr };
         let shared = Arc::new(Shared::new(parts, config.auth.as_ref(), config.limits.clone()));
-        Ok(Self { shared, listeners, metrics, addrs, store_thread })
+        let doors = |tunnel| TunnelDoors::open(tunnel, config.public_ip, Arc::clone(&shared));
+        let tunnels = config.tunnel.as_ref().map(doors).transpose()?;
+        if let Some(tunnels) = &tunnels {
+            shared.set_tunnels(tunnels.tunnels());
+        }
+        Ok(Self { shared, listeners, metrics, tunnels, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -94,6 +101,11 @@ impl Server {
     /// Where its metrics are.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref()?.local_addr().ok()
+    }
+
+    /// Where its tunnels are, if it has some.
+    pub fn tunnel_addrs(&self) -> Option<TunnelAddrs> {
+        self.tunnels.as_ref()?.addrs().ok()
     }
 
     /// What clients pin.
@@ -108,7 +120,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, tunnels, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -120,6 +132,9 @@ impl Server {
             // Metrics stay up while the relay drains.
             let never = CancellationToken::new();
             tasks.spawn(listeners::accept(Arc::clone(&shared), listener, never, connection::serve_metrics));
+        }
+        if let Some(tunnels) = tunnels {
+            tunnels.serve(&mut tasks, &stop);
         }
         tasks.spawn(tick(Arc::clone(&shared)));
         tokio::select! {
@@ -156,6 +171,10 @@ async fn tick(shared: Arc<Shared>) {
 async fn drain(shared: &Shared) {
     info!("draining");
     lock(&shared.hub).drain();
+    let tunnels = shared.tunnels();
+    if let Some(tunnels) = &tunnels {
+        tunnels.drain();
+    }
     let started = Instant::now();
     loop {
         let waited = started.elapsed();
@@ -163,6 +182,7 @@ async fn drain(shared: &Shared) {
             let hub = lock(&shared.hub);
             hub.is_quiet() || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
         };
+        let done = done && !tunnels.as_ref().is_some_and(|tunnels| tunnels.is_in_use());
         if done || waited >= DRAIN_LEGS {
             return;
         }

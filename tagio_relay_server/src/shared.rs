@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak},
     time::Instant,
 };
 
@@ -11,7 +11,8 @@ use tagio_wire::PublicKey;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AuthHash, config::Secret, hub::Hub, identity::RelayKey, lock::lock, store::Store, udp::UdpSockets,
+    access::AuthHash, config::Secret, hub::Hub, identity::RelayKey, lock::lock, store::Store,
+    tunnel::Tunnels, udp::UdpSockets,
 };
 
 /// What can change while the server runs.
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     /// As many handshakes at once as there are cores but one, so that packets keep flowing.
     pub(crate) handshake_permits: Arc<Semaphore>,
     policy: RwLock<Policy>,
+    /// Set once where there are tunnels; weak, as they hold this.
+    tunnels: OnceLock<Weak<Tunnels>>,
 }
 
 /// What a server starts with, besides its limits.
@@ -60,7 +63,17 @@ impl Shared {
             public_addr,
             handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
             policy: RwLock::new(Policy { auth: auth.map(AuthHash::new), limits: Arc::new(limits) }),
+            tunnels: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn set_tunnels(&self, tunnels: &Arc<Tunnels>) {
+        // A server has one set of tunnels for as long as it runs.
+        let _ = self.tunnels.set(Arc::downgrade(tunnels));
+    }
+
+    pub(crate) fn tunnels(&self) -> Option<Arc<Tunnels>> {
+        self.tunnels.get()?.upgrade()
     }
 
     pub(crate) fn public_key(&self) -> PublicKey {
@@ -80,6 +93,9 @@ impl Shared {
         lock(&self.hub).set_limits(limits.clone());
         lock(&self.admission).set_limits(limits.clone());
         lock(&self.stun).set_limits(limits.clone());
+        if let Some(tunnels) = self.tunnels() {
+            tunnels.set_limits(limits.clone());
+        }
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) =
             Policy { auth: auth.map(AuthHash::new), limits: Arc::new(limits) };
     }

@@ -135,6 +135,8 @@ denials! {
     TunnelWaitingFull = "tunnel_waiting_full",
     /// A visitor that waited in vain for a data connection.
     TunnelWait = "tunnel_wait",
+    /// A request to a tunnel whose service does not answer.
+    TunnelService = "tunnel_service",
     /// A visitor who is not on the tunnel's list, or does not know its password.
     TunnelAccess = "tunnel_access",
 }

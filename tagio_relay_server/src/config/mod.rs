@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod tunnel;
 
 use std::{
     fmt,
@@ -12,6 +13,8 @@ use std::{
 use anyhow::{Context, Result};
 use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
+
+use crate::tunnel::TunnelConfig;
 
 pub use args::{Args, LogFormatArg};
 
@@ -79,6 +82,8 @@ pub struct Config {
     pub metrics: MetricsBind,
     /// Where STUN is asked besides; left out where it is taken.
     pub stun_port: SecondPort,
+    /// Reverse tunnels, where they are wanted.
+    pub tunnel: Option<TunnelConfig>,
     /// Every bound.
     pub limits: Limits,
 }
@@ -99,6 +104,7 @@ impl Config {
         } else {
             vec![DEFAULT_BIND]
         };
+        let tunnel = tunnel::merge(args, &file.tunnel)?;
         let auth = args.auth.clone().or(file.auth).filter(|secret| !secret.is_empty());
         let chosen_dir = args.data_dir.clone().or(file.data_dir);
         let metrics = match args.metrics_bind.or(file.metrics_bind) {
@@ -113,6 +119,7 @@ impl Config {
                 .context("cannot use the data directory; choose another with --data-dir")?,
             metrics,
             stun_port: second_port(file.stun_port),
+            tunnel,
             limits: file.limits,
         })
     }

@@ -45,6 +45,7 @@ pub fn config(dir: &Path) -> Config {
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
         stun_port: SecondPort::Next,
+        tunnel: None,
         limits: Limits::default(),
     }
 }
