@@ -36,7 +36,8 @@ pub(super) fn merge(args: &Args, file: &TunnelSettings) -> Result<Option<TunnelC
     let domain = args.tunnel_domain.as_ref().or(file.domain.as_ref());
     let domain = domain.map(|text| HostName::parse(text).with_context(|| format!("`{text}` is no domain")));
     let ports = args.tunnel_ports.as_ref().or(file.ports.as_ref());
-    let ports = ports.map(|text| range(text).with_context(|| format!("`{text}` are no ports; 20000-20099 are")));
+    let ports =
+        ports.map(|text| range(text).with_context(|| format!("`{text}` are no ports; 20000-20099 are")));
     let (domain, ports) = (domain.transpose()?, ports.transpose()?);
     if control.is_none() && ingress.is_none() {
         return Ok(None);

@@ -172,8 +172,7 @@ async fn admit<'a>(
         return Err((TunnelRefusal::Draining, Denial::Draining));
     }
     let owner = owner(tunnels, open, challenge, net)?;
-    let access =
-        Access::new(&open.manners).map_err(|_| (TunnelRefusal::BadNetwork, Denial::TunnelClaim))?;
+    let access = Access::new(&open.manners).map_err(|_| (TunnelRefusal::BadNetwork, Denial::TunnelClaim))?;
     if matches!(open.place, Place::UdpPort(_)) {
         return Err((TunnelRefusal::Unsupported, Denial::TunnelClaim));
     }
@@ -191,17 +190,19 @@ async fn admit<'a>(
     let claimed = settle(tunnels, &claim).await?;
     let pool_key = TunnelSecret(rand::rng().random());
     let (notes_tx, notes) = mpsc::channel(NOTES_QUEUE);
-    enter(tunnels, &claimed, open, access, Line::Pool { pool: Pool::default(), pool_key, notes: notes_tx }, door);
+    enter(
+        tunnels,
+        &claimed,
+        open,
+        access,
+        Line::Pool { pool: Pool::default(), pool_key, notes: notes_tx },
+        door,
+    );
     let opened = Opened { session: claimed.session.0, pool_key, host, port, pool: POOL_WANTED };
     Ok((opened, Seat { tunnels, id: claimed.session }, notes))
 }
 
-fn owner(
-    tunnels: &Tunnels,
-    open: &Open,
-    challenge: &[u8; 32],
-    net: SourceNet,
-) -> Result<Owner, Refused> {
+fn owner(tunnels: &Tunnels, open: &Open, challenge: &[u8; 32], net: SourceNet) -> Result<Owner, Refused> {
     if !tunnels.wants_token() {
         return Ok(Owner::Run(open.run.into()));
     }
@@ -276,8 +277,7 @@ fn enter(
     line: Line,
     door: Option<Arc<Door>>,
 ) {
-    let session =
-        Session { id: claimed.session, access, manners: open.manners.clone(), line, _door: door };
+    let session = Session { id: claimed.session, access, manners: open.manners.clone(), line, _door: door };
     let mut desk = tunnels.desk();
     for id in &claimed.replaced {
         if let Some(old) = desk.sessions.remove(id) {
@@ -346,4 +346,3 @@ async fn keep(
         ended = said => ended,
     }
 }
-

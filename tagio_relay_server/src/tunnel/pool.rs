@@ -1,11 +1,6 @@
 //! Data connections of one session: those that wait for visitors, and visitors that wait for one.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::Mutex, time::Duration};
 
 use tagio_relay_core::Denial;
 use tokio::{

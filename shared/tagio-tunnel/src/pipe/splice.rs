@@ -74,11 +74,7 @@ impl Pipe {
     }
 }
 
-fn moved(
-    from: impl std::os::fd::AsFd,
-    to: impl std::os::fd::AsFd,
-    len: usize,
-) -> io::Result<usize> {
+fn moved(from: impl std::os::fd::AsFd, to: impl std::os::fd::AsFd, len: usize) -> io::Result<usize> {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
     Ok(kernel_splice(from, None, to, None, len, flags)?)
 }

@@ -164,8 +164,7 @@ async fn handshake(
     stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     tasks: &mut JoinSet<()>,
 ) -> Result<SendRequest<Incoming>, Problem> {
-    let (sender, connection) =
-        client::handshake(TokioIo::new(stream)).await.map_err(|_| Problem::Service)?;
+    let (sender, connection) = client::handshake(TokioIo::new(stream)).await.map_err(|_| Problem::Service)?;
     while tasks.try_join_next().is_some() {}
     tasks.spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
@@ -225,7 +224,9 @@ impl Problem {
             Self::Unknown | Self::Denied(Denial::TunnelUnknown) => {
                 (StatusCode::NOT_FOUND, "no tunnel is open under this name\n")
             }
-            Self::Denied(Denial::TunnelAccess) => (StatusCode::FORBIDDEN, "this tunnel is not for your address\n"),
+            Self::Denied(Denial::TunnelAccess) => {
+                (StatusCode::FORBIDDEN, "this tunnel is not for your address\n")
+            }
             Self::Denied(Denial::TunnelWait) => {
                 (StatusCode::GATEWAY_TIMEOUT, "the tunnel's client does not answer\n")
             }
