@@ -7,7 +7,7 @@ mod parts;
 
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Relay, http, secret};
+use common::{PATIENCE, http, secret};
 use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
 use tagio_relay_core::tunnel::HostName;
 use tagio_tunnel::client::ClientError;
@@ -86,7 +86,7 @@ async fn a_tunnel_is_back_after_the_relay_restarts() {
 async fn visitors_may_finish_when_the_client_leaves_and_no_new_ones_come() {
     let relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let tunnel = Tunnel::open(config(&relay, local)).await;
+    let mut tunnel = Tunnel::open(config(&relay, local)).await;
     let mut visitor = TcpStream::connect(relay.ingress).await.unwrap();
     visitor.write_all(b"one").await.unwrap();
     let mut three = [0; 3];
@@ -97,7 +97,7 @@ async fn visitors_may_finish_when_the_client_leaves_and_no_new_ones_come() {
     visitor.read_exact(&mut three).await.unwrap();
     assert_eq!(&three, b"two");
     drop(visitor);
-    timeout(PATIENCE, tunnel.running).await.expect("it ends with its last visitor").unwrap().unwrap();
+    timeout(PATIENCE, &mut tunnel.running).await.expect("it ends with its last visitor").unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

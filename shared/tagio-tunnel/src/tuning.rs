@@ -9,9 +9,10 @@ use tokio::net::TcpStream;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// And again after this.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Sent bytes that nobody acknowledges for this long end a connection.
+/// Sent bytes that nobody takes for this long end a connection, also when its other end is there and does not read:
+/// web servers have a minute of patience with such a visitor.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(300);
 
 /// Sends small packets at once and notices when the other end is gone. A socket that refuses is dying.
 pub fn tune(stream: &TcpStream) {

@@ -38,7 +38,13 @@ impl Pool {
         let mut state = lock(&self.state);
         while let Some(waiting) = state.waiting.pop_front() {
             match waiting.send(stream) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if !state.waiting.is_empty() {
+                        // The client makes only some at once.
+                        self.wanted.notify_one();
+                    }
+                    return Ok(());
+                }
                 Err(returned) => stream = returned,
             }
         }

@@ -26,7 +26,7 @@ const RELAY_CONNECT: Duration = Duration::from_secs(10);
 const LOCAL_CONNECT: Duration = Duration::from_secs(5);
 /// Time for the rest of a visit's frame once its first byte is there.
 const FRAME: Duration = Duration::from_secs(5);
-/// A relay that cannot be reached is not tried again by the same place sooner.
+/// A relay that cannot be reached, or does not want the connection, is not tried again in the same place sooner.
 const DIAL_PAUSE: Duration = Duration::from_millis(300);
 /// A connection that waits for longer goes, if more wait than are wanted.
 const SURPLUS: Duration = Duration::from_secs(POOL_IDLE_SECS as u64);
@@ -45,7 +45,10 @@ pub(super) async fn serve(link: Arc<Link>, mut place: Place, idle_wanted: usize)
     let visit = match wait(&mut stream, &place, idle_wanted).await {
         Ok(Some(visit)) => visit,
         Ok(None) => return,
-        Err(error) => return debug!(%error, "a waiting data connection ended"),
+        Err(error) => {
+            debug!(%error, "a waiting data connection ended");
+            return sleep(DIAL_PAUSE).await;
+        }
     };
     place.enter(Stage::Visit);
     match visit.carries {

@@ -14,8 +14,9 @@ use tracing::error;
 
 use super::{data, targets::Targets};
 
-/// Connections that are made at once: more only stand in each other's way, and look like an attack.
-const DIALS_MAX: usize = 48;
+/// Connections that are made at once. With those that wait they stay below the openings that a relay bears from one
+/// address, which are 64.
+const DIALS_MAX: usize = 32;
 /// Most connections that wait, whatever a relay asks for.
 const IDLE_MAX: usize = 64;
 
