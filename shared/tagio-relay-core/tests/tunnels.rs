@@ -38,7 +38,7 @@ fn names_are_names() {
     for right in ["app", "APP.t.test.", "xn--bcher-kva.example", "1.2.3.4", &"a".repeat(63)] {
         assert!(HostName::parse(right).is_some(), "{right}");
     }
-    for wrong in ["", ".", "a..b", "-a", "a-", "a_b", "a b", "[::1]", "ä", &"a".repeat(64), &"a.".repeat(127)]
+    for wrong in ["", ".", "a..b", "-a", "a-", "a_b", "a b", "[::1]", "ä", &"a".repeat(64), &"a.".repeat(128)]
     {
         assert!(HostName::parse(wrong).is_none(), "{wrong}");
     }

@@ -190,7 +190,7 @@ impl TunnelBook {
         if !contested.is_empty() {
             return Err(ClaimError::Contested(contested));
         }
-        self.has_room(&claim, replaced.len()).map_err(ClaimError::Denied)?;
+        self.has_room(&claim, &replaced).map_err(ClaimError::Denied)?;
         for id in &replaced {
             self.release(*id);
         }
@@ -203,9 +203,10 @@ impl TunnelBook {
         Ok(Claimed { session, replaced })
     }
 
-    fn has_room(&self, claim: &Claim, replaced: usize) -> Result<(), Denial> {
+    fn has_room(&self, claim: &Claim, replaced: &[SessionId]) -> Result<(), Denial> {
         let count = |same: &dyn Fn(&Claim) -> bool| {
-            self.sessions.values().filter(|session| same(&session.claim)).count() - replaced
+            let stay = self.sessions.iter().filter(|(id, _)| !replaced.contains(id));
+            stay.filter(|(_, session)| same(&session.claim)).count()
         };
         let limit = |limit: u32| limit as usize;
         if count(&|_| true) >= limit(self.limits.tunnels_max) {
