@@ -91,7 +91,7 @@ fn visitors_go_to_the_best_and_then_to_the_idlest() {
     let mut book = book(|_| {});
     let route = claim(0, 1).route;
     let sessions: Vec<_> = (1..=3).map(|run| book.claim(claim(0, run)).unwrap().session).collect();
-    let mut visit = |book: &mut TunnelBook| {
+    let visit = |book: &mut TunnelBook| {
         let chosen = book.choose(&route).unwrap();
         book.begin_visit(chosen).unwrap();
         chosen

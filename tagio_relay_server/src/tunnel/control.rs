@@ -214,8 +214,9 @@ fn owner(tunnels: &Tunnels, open: &Open, challenge: &[u8; 32], net: SourceNet) -
         shown.is_some_and(|shown| proof::is_same(shown, &proof::prove(token.bytes(), challenge, &open.run)))
     };
     // All are tried, so that the time does not tell which.
-    let right = tunnels.tokens.iter().enumerate().filter(|(_, token)| is_right(token)).last();
-    right.map(|(index, _)| Owner::Token(index)).ok_or_else(|| {
+    let right = tunnels.tokens.iter().enumerate().filter(|(_, token)| is_right(token));
+    let right = right.fold(None, |_, (index, _)| Some(Owner::Token(index)));
+    right.ok_or_else(|| {
         admission.wrong_secret(net, now);
         (TunnelRefusal::WrongToken, Denial::TunnelToken)
     })

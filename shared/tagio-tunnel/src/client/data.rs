@@ -11,7 +11,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{
-    pool::{Link, Place, Stage},
+    pool::{Entry, Link, Stage},
     targets::Target,
 };
 use crate::{
@@ -32,7 +32,7 @@ const DIAL_PAUSE: Duration = Duration::from_millis(300);
 const SURPLUS: Duration = Duration::from_secs(POOL_IDLE_SECS as u64);
 
 /// Serves one connection to its end.
-pub(super) async fn serve(link: Arc<Link>, mut place: Place, idle_wanted: usize) {
+pub(super) async fn serve(link: Arc<Link>, mut entry: Entry, idle_wanted: usize) {
     let dialled = timeout(RELAY_CONNECT, dial(&link)).await;
     let mut stream = match dialled.map_err(io::Error::from).flatten() {
         Ok(stream) => stream,
@@ -41,8 +41,8 @@ pub(super) async fn serve(link: Arc<Link>, mut place: Place, idle_wanted: usize)
             return sleep(DIAL_PAUSE).await;
         }
     };
-    place.enter(Stage::Idle);
-    let visit = match wait(&mut stream, &place, idle_wanted).await {
+    entry.enter(Stage::Idle);
+    let visit = match wait(&mut stream, &entry, idle_wanted).await {
         Ok(Some(visit)) => visit,
         Ok(None) => return,
         Err(error) => {
@@ -50,7 +50,7 @@ pub(super) async fn serve(link: Arc<Link>, mut place: Place, idle_wanted: usize)
             return sleep(DIAL_PAUSE).await;
         }
     };
-    place.enter(Stage::Visit);
+    entry.enter(Stage::Visit);
     match visit.carries {
         Carries::Stream => serve_stream(&link, &stream, &visit).await,
         Carries::Datagrams => debug!(request = visit.request, "no datagrams here"),
@@ -68,11 +68,11 @@ async fn dial(link: &Link) -> io::Result<TcpStream> {
 /// Waits for a visitor; `None` when too many wait.
 async fn wait(
     stream: &mut TcpStream,
-    place: &Place,
+    entry: &Entry,
     idle_wanted: usize,
 ) -> Result<Option<Visit>, frames::FrameError> {
     while timeout(SURPLUS, stream.readable()).await.is_err() {
-        if place.census().idle() > idle_wanted {
+        if entry.census().idle() > idle_wanted {
             return Ok(None);
         }
     }

@@ -59,13 +59,13 @@ impl Census {
     }
 }
 
-/// A data connection's place in the census.
-pub(super) struct Place {
+/// A data connection's entry in the census.
+pub(super) struct Entry {
     census: Arc<Census>,
     stage: Stage,
 }
 
-impl Place {
+impl Entry {
     fn new(census: Arc<Census>) -> Self {
         census.of(Stage::Dialing).fetch_add(1, Ordering::Relaxed);
         Self { census, stage: Stage::Dialing }
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Entry {
     fn drop(&mut self) {
         self.census.of(self.stage).fetch_sub(1, Ordering::Relaxed);
         self.census.changed.notify_one();
@@ -149,8 +149,8 @@ impl Pool {
     fn spawn(&mut self, count: usize) {
         let room = DIALS_MAX.saturating_sub(self.census.dialing.load(Ordering::Relaxed));
         for _ in 0..count.min(room) {
-            let place = Place::new(Arc::clone(&self.census));
-            self.tasks.spawn(data::serve(Arc::clone(&self.link), place, self.idle_wanted));
+            let entry = Entry::new(Arc::clone(&self.census));
+            self.tasks.spawn(data::serve(Arc::clone(&self.link), entry, self.idle_wanted));
         }
     }
 }
