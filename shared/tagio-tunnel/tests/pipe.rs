@@ -32,11 +32,11 @@ async fn pair() -> (TcpStream, TcpStream) {
 
 /// A visitor and a service with a pipe in between.
 async fn piped() -> (TcpStream, TcpStream, Arc<Meter>, JoinHandle<std::io::Result<()>>) {
-    let (visitor, outside) = pair().await;
-    let (inside, service) = pair().await;
+    let (visitor, mut outside) = pair().await;
+    let (mut inside, service) = pair().await;
     let meter = Arc::new(Meter::default());
     let counting = Arc::clone(&meter);
-    let joined = tokio::spawn(async move { pipe::join(&outside, &inside, &counting).await });
+    let joined = tokio::spawn(async move { pipe::join(&mut outside, &mut inside, &counting).await });
     (visitor, service, meter, joined)
 }
 

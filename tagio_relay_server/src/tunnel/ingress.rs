@@ -122,7 +122,7 @@ async fn carry(
     let request = visiting.request;
     debug!(request, %peer, ?route, "visitor");
     let carried = match visiting.open(peer, head).await? {
-        Way::Tcp(data) => pipe::join(&stream, &data, &tunnels.meter).await,
+        Way::Tcp(mut data) => pipe::join(&mut stream, &mut data, &tunnels.meter).await,
         Way::Yamux(mut data) => copy_bidirectional(&mut stream, &mut data).await.map(|_| ()),
     };
     match carried {

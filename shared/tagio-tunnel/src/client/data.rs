@@ -52,7 +52,7 @@ pub(super) async fn serve(link: Arc<Link>, mut entry: Entry, idle_wanted: usize)
     };
     entry.enter(Stage::Visit);
     match visit.carries {
-        Carries::Stream => serve_stream(&link, &stream, &visit).await,
+        Carries::Stream => serve_stream(&link, &mut stream, &visit).await,
         Carries::Datagrams => debug!(request = visit.request, "no datagrams here"),
     }
 }
@@ -80,17 +80,17 @@ async fn wait(
     frame.map(Some)
 }
 
-async fn serve_stream(link: &Link, stream: &TcpStream, visit: &Visit) {
+async fn serve_stream(link: &Link, stream: &mut TcpStream, visit: &Visit) {
     let Visit { request, from, .. } = visit;
     for index in link.targets.in_order() {
         let target = &link.targets.list()[index];
         match connect(target).await {
-            Ok(local) => {
+            Ok(mut local) => {
                 link.targets.set_up(index, true);
                 let _visit = link.targets.begin_visit(index);
                 debug!(request, %from, %target, "visitor");
                 tuning::tune(&local);
-                let joined = pipe::join(stream, &local, &Meter::default()).await;
+                let joined = pipe::join(stream, &mut local, &Meter::default()).await;
                 return match joined {
                     Ok(()) => debug!(request, "visitor left"),
                     Err(error) => debug!(request, %error, "visitor cut off"),

@@ -12,12 +12,18 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+};
 
 use crate::tuning;
 
-/// Bytes that are copied at once: as many as a pipe holds.
-const COPY_BYTES: usize = 64 * 1024;
+/// Bytes that are copied at once: what a page of text fits into.
+const COPY_BYTES: usize = 32 * 1024;
 /// Reads in a row that fill the buffer at least half, after which a direction counts as flowing.
 #[cfg(target_os = "linux")]
 const FLOWING_READS: u32 = 2;
@@ -35,9 +41,11 @@ pub struct Meter {
 ///
 /// # Errors
 /// Of the connection that broke.
-pub async fn join(visitor: &TcpStream, local: &TcpStream, meter: &Meter) -> io::Result<()> {
-    let inward = flow(visitor, local, &meter.inward);
-    let outward = flow(local, visitor, &meter.outward);
+pub async fn join(visitor: &mut TcpStream, local: &mut TcpStream, meter: &Meter) -> io::Result<()> {
+    let (from_visitor, to_visitor) = visitor.split();
+    let (from_local, to_local) = local.split();
+    let inward = flow(from_visitor, to_local, &meter.inward);
+    let outward = flow(from_local, to_visitor, &meter.outward);
     let joined = tokio::try_join!(inward, outward);
     if joined.is_err() {
         tuning::abort(visitor);
@@ -47,18 +55,18 @@ pub async fn join(visitor: &TcpStream, local: &TcpStream, meter: &Meter) -> io::
 }
 
 /// Moves one direction to its end, and tells the receiver.
-async fn flow(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result<()> {
+async fn flow(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, count: &AtomicU64) -> io::Result<()> {
     loop {
-        match copy(from, to, count).await? {
+        match copy(&mut from, &mut to, count).await? {
             Pause::Ended => break,
             #[cfg(target_os = "linux")]
-            Pause::Flowing => match splice::splice(from, to, count).await? {
+            Pause::Flowing => match splice::splice(from.as_ref(), to.as_ref(), count).await? {
                 splice::Pause::Ended => break,
                 splice::Pause::Quiet => {}
             },
         }
     }
-    match tuning::finish(to) {
+    match tuning::finish(to.as_ref()) {
         // It has left already, and wants no end.
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
         finished => finished,
@@ -74,20 +82,19 @@ enum Pause {
     Flowing,
 }
 
-async fn copy(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result<Pause> {
+async fn copy(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Pause> {
     #[cfg(target_os = "linux")]
     let mut full_reads = 0;
     loop {
         from.readable().await?;
         // Made when there is something to read and dropped before the next wait: idle connections are many.
         let mut buffer = Vec::with_capacity(COPY_BYTES);
-        let read = match from.try_read_buf(&mut buffer) {
-            Ok(0) => return Ok(Pause::Ended),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
-        };
-        write_all(to, &buffer).await?;
+        // Not `try_read`: this one knows that a buffer it could not fill leaves nothing behind, which saves a call.
+        let read = from.read_buf(&mut buffer).await?;
+        if read == 0 {
+            return Ok(Pause::Ended);
+        }
+        to.write_all(&buffer).await?;
         count.fetch_add(read as u64, Ordering::Relaxed);
         #[cfg(target_os = "linux")]
         {
@@ -97,20 +104,4 @@ async fn copy(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result
             }
         }
     }
-}
-
-/// Writes all bytes to a connection that others may be reading.
-///
-/// # Errors
-/// When the connection breaks.
-pub async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match to.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
