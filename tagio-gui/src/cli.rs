@@ -8,7 +8,7 @@ use tagio_wire::{
     session::{Quality, ViewArea, ViewWish},
 };
 
-use crate::config::{FPS_MAX, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
+use crate::config::{FPS_MAX, HostPort, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
 
 /// Share a screen by ID and control it. Without a subcommand: the window.
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Play a recording of a session
     Play(PlayArgs),
+    /// Make a local service reachable through a relay
+    Tunnel(TunnelArgs),
 }
 
 /// Arguments of `server`.
@@ -213,6 +215,41 @@ pub struct PlayArgs {
     /// No window: print size, duration in seconds and number of frames
     #[arg(long)]
     pub info: bool,
+}
+
+/// Arguments of `tunnel`.
+#[derive(Debug, Args)]
+pub struct TunnelArgs {
+    /// Port of the local service; repeat it to spread visitors over several
+    #[arg(long, value_name = "N", required = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub local_port: Vec<u16>,
+    /// Name or address of the local service
+    #[arg(long, value_name = "H", default_value = "127.0.0.1")]
+    pub local_host: String,
+    /// Tunnel port of the relay
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8089")]
+    pub server: HostPort,
+    /// Token that the relay asks for
+    #[arg(long, value_name = "T", env = "TAGIO_TUNNEL_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Name by which visitors come: a word under the relay's domain, or a whole name
+    #[arg(long, value_name = "NAME", conflicts_with = "remote_port")]
+    pub hostname: Option<String>,
+    /// TCP port of the relay by which visitors come; 0 for any that is free
+    #[arg(long, value_name = "N")]
+    pub remote_port: Option<u16>,
+    /// Change the Host field of requests to this
+    #[arg(long, value_name = "HOST")]
+    pub host_header: Option<String>,
+    /// Tell the service who asks: X-Forwarded-For, -Proto and -Host
+    #[arg(long)]
+    pub forwarded: bool,
+    /// Ask visitors for this name and password (HTTP)
+    #[arg(long, value_name = "USER:PASSWORD", env = "TAGIO_TUNNEL_BASIC_AUTH", hide_env_values = true)]
+    pub basic_auth: Option<String>,
+    /// Let only visitors from this network in; repeatable
+    #[arg(long, value_name = "NET")]
+    pub allow: Vec<String>,
 }
 
 #[cfg(test)]

@@ -33,9 +33,11 @@ mod store;
 mod stun;
 mod tcp_leg;
 mod tls;
+mod tunnel;
 mod udp;
 mod vantage;
 
 pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
+pub use tunnel::{TunnelAddrs, TunnelConfig};

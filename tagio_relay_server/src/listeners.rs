@@ -70,7 +70,7 @@ fn open(addr: SocketAddr, all: &[SocketAddr]) -> io::Result<Pair> {
     Err(failure)
 }
 
-fn open_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<StdTcpListener> {
+pub(crate) fn open_tcp(addr: SocketAddr, only_v6: bool) -> io::Result<StdTcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(only_v6)?;

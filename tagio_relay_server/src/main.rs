@@ -60,6 +60,10 @@ fn announce(server: &Server) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening {first} key {}", server.key())?;
     stdout.flush()?;
+    if let Some(tunnel) = server.tunnel_addrs() {
+        writeln!(stdout, "tunnels {} ingress {}", tunnel.control, tunnel.ingress)?;
+        stdout.flush()?;
+    }
     for addr in others {
         info!("also {addr}");
     }

@@ -30,6 +30,16 @@ pub(crate) fn text(shared: &Shared) -> String {
     metric("tagio_relay_message_queued_bytes", "gauge", help, messages.queued_bytes);
     let help = "Names registered by the length-prefixed protocol";
     metric("tagio_relay_registrations", "gauge", help, registrations as u64);
+    if let Some(tunnels) = shared.tunnels() {
+        let gauges = tunnels.gauges();
+        metric("tagio_tunnels", "gauge", "Reverse tunnels that stand", gauges.tunnels as u64);
+        metric("tagio_tunnel_visits", "gauge", "Visitors that are with a tunnel", gauges.visits.into());
+        metric("tagio_tunnel_visits_total", "counter", "Visitors of tunnels", gauges.visits_total);
+        let help = "Bytes from visitors, but for requests by name and yamux";
+        metric("tagio_tunnel_inward_bytes_total", "counter", help, gauges.bytes_inward);
+        let help = "Bytes to visitors, but for requests by name and yamux";
+        metric("tagio_tunnel_outward_bytes_total", "counter", help, gauges.bytes_outward);
+    }
     let name = "tagio_relay_denied_total";
     head(&mut out, name, "counter", "What was refused or dropped, by reason");
     for (denial, count) in shared.denials.iter() {

@@ -28,6 +28,7 @@ use crate::{
     shared::{Parts, Shared},
     store::Store,
     tls::Tls,
+    tunnel::{TunnelAddrs, TunnelDoors},
     udp::{self, UdpSockets},
     vantage,
 };
@@ -51,6 +52,7 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     metrics: Option<TcpListener>,
     streams: mpsc::Receiver<streams::Opened>,
+    tunnels: Option<TunnelDoors>,
     addrs: Vec<SocketAddr>,
     store_thread: JoinHandle<()>,
 }
@@ -92,7 +94,12 @@ impl Server {
         let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
         let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
         let shared = Arc::new(Shared::new(parts, config));
-        Ok(Self { shared, listeners, metrics, streams: opened, addrs, store_thread })
+        let doors = |tunnel| TunnelDoors::open(tunnel, config.public_ip, Arc::clone(&shared));
+        let tunnels = config.tunnel.as_ref().map(doors).transpose()?;
+        if let Some(tunnels) = &tunnels {
+            shared.set_tunnels(tunnels.tunnels());
+        }
+        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -103,6 +110,11 @@ impl Server {
     /// Where its metrics are.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref()?.local_addr().ok()
+    }
+
+    /// Where its tunnels are, if it has some.
+    pub fn tunnel_addrs(&self) -> Option<TunnelAddrs> {
+        self.tunnels.as_ref()?.addrs().ok()
     }
 
     /// What clients pin.
@@ -117,7 +129,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, streams, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, streams, tunnels, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -131,6 +143,9 @@ impl Server {
             tasks.spawn(listeners::accept(Arc::clone(&shared), listener, never, connection::serve_metrics));
         }
         tasks.spawn(streams::run(Arc::clone(&shared), streams));
+        if let Some(tunnels) = tunnels {
+            tunnels.serve(&mut tasks, &stop);
+        }
         tasks.spawn(tick(Arc::clone(&shared)));
         tokio::select! {
             // First: what stops because of it is no failure.
@@ -167,6 +182,10 @@ async fn drain(shared: &Shared) {
     info!("draining");
     lock(&shared.hub).drain();
     shared.messages.drain();
+    let tunnels = shared.tunnels();
+    if let Some(tunnels) = &tunnels {
+        tunnels.drain();
+    }
     let started = Instant::now();
     loop {
         let waited = started.elapsed();
@@ -174,6 +193,7 @@ async fn drain(shared: &Shared) {
             let hub = lock(&shared.hub);
             (hub.is_quiet() && shared.messages.is_quiet()) || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
         };
+        let done = done && !tunnels.as_ref().is_some_and(|tunnels| tunnels.is_in_use());
         if done || waited >= DRAIN_LEGS {
             return;
         }

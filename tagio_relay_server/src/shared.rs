@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -26,6 +26,7 @@ use crate::{
     registration::Registry,
     store::Store,
     tls::Tls,
+    tunnel::Tunnels,
     udp::UdpSockets,
 };
 
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) handshake_permits: Arc<Semaphore>,
     log_ids: AtomicU64,
     policy: RwLock<Policy>,
+    /// Set once where there are tunnels; weak, as they hold this.
+    tunnels: OnceLock<Weak<Tunnels>>,
 }
 
 /// What a server starts with, besides its limits.
@@ -104,7 +107,17 @@ impl Shared {
             handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
             log_ids: AtomicU64::new(1),
             policy: RwLock::new(Policy::new(config)),
+            tunnels: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn set_tunnels(&self, tunnels: &Arc<Tunnels>) {
+        // A server has one set of tunnels for as long as it runs.
+        let _ = self.tunnels.set(Arc::downgrade(tunnels));
+    }
+
+    pub(crate) fn tunnels(&self) -> Option<Arc<Tunnels>> {
+        self.tunnels.get()?.upgrade()
     }
 
     pub(crate) fn public_key(&self) -> PublicKey {
@@ -133,6 +146,9 @@ impl Shared {
         self.admin.set_token(config.admin_token.as_ref());
         self.messages.set_limits(limits.clone());
         self.registrations.set_limits(limits.clone());
+        if let Some(tunnels) = self.tunnels() {
+            tunnels.set_limits(limits.clone());
+        }
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// What counts as one address: an IPv4 address, or the /64 that an IPv6 customer gets at least.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceNet(IpAddr);
 
 impl From<IpAddr> for SourceNet {

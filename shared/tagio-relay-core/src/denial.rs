@@ -157,6 +157,36 @@ denials! {
     WebSocket = "websocket",
     /// A TLS handshake that failed.
     Tls = "tls",
+    /// A tunnel's client with a wrong token, or none where one is wanted.
+    TunnelToken = "tunnel_token",
+    /// A tunnel whose name or port is somebody else's, is none, or is not given out.
+    TunnelClaim = "tunnel_claim",
+    /// No room for another tunnel.
+    TunnelsFull = "tunnels_full",
+    /// Too many tunnels of one token or address.
+    TunnelsPerClient = "tunnels_per_client",
+    /// A data connection or visitor for a tunnel that is not there.
+    TunnelUnknown = "tunnel_unknown",
+    /// Nonsense on a tunnel's control or data connection.
+    TunnelMessage = "tunnel_message",
+    /// A tunnel's client that went silent.
+    TunnelSilent = "tunnel_silent",
+    /// More waiting data connections than are wanted.
+    TunnelPoolFull = "tunnel_pool_full",
+    /// No room for another visitor of tunnels.
+    TunnelVisitsFull = "tunnel_visits_full",
+    /// Too many visitors of one tunnel.
+    TunnelVisitsPerClient = "tunnel_visits_per_client",
+    /// Too many visitors from one address.
+    TunnelVisitsPerIp = "tunnel_visits_per_ip",
+    /// Too many visitors of one tunnel that wait for a data connection.
+    TunnelWaitingFull = "tunnel_waiting_full",
+    /// A visitor that waited in vain for a data connection.
+    TunnelWait = "tunnel_wait",
+    /// A request to a tunnel whose service does not answer.
+    TunnelService = "tunnel_service",
+    /// A visitor who is not on the tunnel's list, or does not know its password.
+    TunnelAccess = "tunnel_access",
 }
 
 /// One counter for each [`Denial`], shared by everything that turns something away.

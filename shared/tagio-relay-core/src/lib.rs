@@ -18,6 +18,7 @@ pub mod rate;
 pub mod registrations;
 pub mod relay;
 pub mod stun;
+pub mod tunnel;
 
 pub use admission::{Admission, Phase, SourceNet};
 pub use denial::{Denial, Denials};

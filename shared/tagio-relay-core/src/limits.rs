@@ -107,6 +107,20 @@ pub const REGISTRATION_LOOKUP_BURST: u32 = 64;
 pub const REGISTRATION_LOOKUP_INTERVAL_MS: u32 = 200;
 /// Bytes that may wait for a registered client: some 60 answers with the longest names.
 pub const REGISTRATION_QUEUE_BYTES_MAX: u32 = 64 * 1024;
+/// Reverse tunnels in all: each has a control connection and up to 64 waiting data connections, about 20 kB each.
+pub const TUNNELS_MAX: u32 = 1_000;
+/// Reverse tunnels of one token, or from one address where no token is wanted.
+pub const TUNNELS_PER_CLIENT_MAX: u32 = 64;
+/// Visitors of all tunnels at once: two sockets each, so that 65 536 file descriptors are enough.
+pub const TUNNEL_VISITS_MAX: u32 = 24_000;
+/// Visitors of one tunnel at once.
+pub const TUNNEL_VISITS_PER_CLIENT_MAX: u32 = 12_000;
+/// Connections to tunnels from one address: browsers open a handful, an office or a load generator hundreds.
+pub const TUNNEL_VISITS_PER_IP_MAX: u32 = 12_000;
+/// Visitors of one tunnel that wait for a data connection: a burst as large as a server's usual backlog.
+pub const TUNNEL_WAITING_MAX: u32 = 1_024;
+/// How long they wait: a client that takes longer to dial is as good as gone.
+pub const TUNNEL_WAIT_MS: u32 = 10_000;
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
@@ -181,6 +195,13 @@ limits! {
     registration_lookup_burst: u32 = REGISTRATION_LOOKUP_BURST,
     registration_lookup_interval_ms: u32 = REGISTRATION_LOOKUP_INTERVAL_MS,
     registration_queue_bytes_max: u32 = REGISTRATION_QUEUE_BYTES_MAX,
+    tunnels_max: u32 = TUNNELS_MAX,
+    tunnels_per_client_max: u32 = TUNNELS_PER_CLIENT_MAX,
+    tunnel_visits_max: u32 = TUNNEL_VISITS_MAX,
+    tunnel_visits_per_client_max: u32 = TUNNEL_VISITS_PER_CLIENT_MAX,
+    tunnel_visits_per_ip_max: u32 = TUNNEL_VISITS_PER_IP_MAX,
+    tunnel_waiting_max: u32 = TUNNEL_WAITING_MAX,
+    tunnel_wait_ms: u32 = TUNNEL_WAIT_MS,
 }
 
 /// How many keepalives may be missed before a client counts as gone.
@@ -200,6 +221,11 @@ impl Limits {
     /// Silence after which a client of TAGIO messages is gone.
     pub fn tagio_silence(&self) -> Duration {
         Duration::from_secs(self.tagio_silence_secs.into())
+    }
+
+    /// How long a tunnel's visitor waits for a data connection.
+    pub fn tunnel_wait(&self) -> Duration {
+        Duration::from_millis(self.tunnel_wait_ms.into())
     }
 
     /// How long a write may make no progress.

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod nat;
 pub mod picture;
 pub mod session;
+pub mod tunnel;
 
 pub use codec::{DecodeError, decode, encode};
 pub use geometry::{Point, Rect, Size};

@@ -9,6 +9,7 @@ mod stats;
 mod status;
 mod stdout;
 mod stop;
+mod tunnel;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -39,6 +40,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Client(args)) => client::run(base, args),
         Some(Command::Status(args)) => status::run(base, &args),
         Some(Command::Play(args)) => play::run(&base, &args),
+        Some(Command::Tunnel(args)) => tunnel::run(&args),
     });
     stdout::flush();
     match outcome {

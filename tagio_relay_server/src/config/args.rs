@@ -59,6 +59,26 @@ pub struct Args {
     #[arg(long)]
     pub interactive: bool,
 
+    /// Reverse tunnels: where clients come [default: off; without a value 0.0.0.0:8089]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0.0.0.0:8089")]
+    pub tunnel_control: Option<SocketAddr>,
+
+    /// Reverse tunnels: where visitors come [default: off; without a value 0.0.0.0:8081]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "0.0.0.0:8081")]
+    pub tunnel_ingress: Option<SocketAddr>,
+
+    /// Token that tunnels' clients must know; repeatable [default: none, everybody may]
+    #[arg(long, value_name = "TOKEN", env = "TAGIO_TUNNEL_TOKEN", hide_env_values = true)]
+    pub tunnel_token: Vec<String>,
+
+    /// Give tunnels names under this one, which has to lead here [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub tunnel_domain: Option<String>,
+
+    /// Ports that tunnels may have of their own, like 20000-20099 [default: none]
+    #[arg(long, value_name = "FIRST-LAST")]
+    pub tunnel_ports: Option<String>,
+
     /// Say more; twice: say everything
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

@@ -1,7 +1,7 @@
 //! The configuration file: TOML, strict, so that a typing error never means a default.
 
 use std::{
-    fs,
+    fmt, fs,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -29,7 +29,30 @@ pub(super) struct FileSettings {
     pub(super) metrics_bind: Option<MetricsBind>,
     /// 0 is none.
     pub(super) stun_port: Option<u16>,
+    pub(super) tunnel: TunnelSettings,
     pub(super) limits: Limits,
+}
+
+/// The table about reverse tunnels.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct TunnelSettings {
+    pub(super) control: Option<SocketAddr>,
+    pub(super) ingress: Option<SocketAddr>,
+    pub(super) tokens: Vec<FileSecret>,
+    pub(super) domain: Option<String>,
+    pub(super) ports: Option<String>,
+}
+
+/// A secret that `Debug` does not show.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct FileSecret(pub(super) String);
+
+impl fmt::Debug for FileSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 impl FileSettings {

@@ -4,6 +4,7 @@ mod args;
 mod file;
 mod interview;
 mod proxies;
+mod tunnel;
 
 use std::{
     fmt,
@@ -14,6 +15,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
+
+use crate::tunnel::TunnelConfig;
 
 pub use args::{Args, LogFormatArg};
 pub use interview::complete;
@@ -107,6 +110,8 @@ pub struct Config {
     pub stun_port: SecondPort,
     /// Whose word on client addresses is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Reverse tunnels, where they are wanted.
+    pub tunnel: Option<TunnelConfig>,
     /// Every bound.
     pub limits: Limits,
 }
@@ -127,6 +132,7 @@ impl Config {
         } else {
             vec![DEFAULT_BIND]
         };
+        let tunnel = tunnel::merge(args, &file.tunnel)?;
         let auth = args.auth.clone().or(file.auth).filter(|secret| !secret.is_empty());
         let chosen_dir = args.data_dir.clone().or(file.data_dir);
         let metrics = match args.metrics_bind.or(file.metrics_bind) {
@@ -144,6 +150,7 @@ impl Config {
             metrics,
             stun_port: second_port(file.stun_port),
             trusted_proxies: trusted_proxies(args, file.trusted_proxy),
+            tunnel,
             limits: file.limits,
         })
     }

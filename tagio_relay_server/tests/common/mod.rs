@@ -53,6 +53,7 @@ pub fn config(dir: &Path) -> Config {
         metrics: MetricsBind::At(ANY),
         stun_port: SecondPort::Next,
         trusted_proxies: TrustedProxies::default(),
+        tunnel: None,
         limits: Limits::default(),
     }
 }
@@ -79,7 +80,11 @@ impl Relay {
     pub async fn start_in(dir: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = config(dir.path());
         change(&mut config);
-        let server = Server::bind(&config).await.unwrap();
+        Self::running(dir, Server::bind(&config).await.unwrap())
+    }
+
+    /// Serves with what is bound already.
+    pub fn running(dir: TempDir, server: Server) -> Self {
         let (addr, metrics, key) = (server.addrs()[0], server.metrics_addr().unwrap(), server.key());
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone()));

@@ -10,6 +10,7 @@ use tagio_wire::{
     leg::Datagram,
     picture::{CursorUpdate, UpdateHeader, VideoHeader},
     session::{AuthFinish, AuthReply, AuthRequest, HostMessage, StreamKind, ViewWish, ViewerMessage},
+    tunnel::{ClientNote, DataHello, Open, OpenReply, RelayNote, Visit},
 };
 
 /// Reads the bytes as each kind of message there is. What is read is written and read again as the same. Returns how
@@ -28,6 +29,12 @@ pub(crate) fn messages(data: &[u8]) -> usize {
         same::<ViewWish>(data),
         same::<PointerMove>(data),
         same::<InputEvent>(data),
+        same::<Open>(data),
+        same::<OpenReply>(data),
+        same::<ClientNote>(data),
+        same::<RelayNote>(data),
+        same::<DataHello>(data),
+        same::<Visit>(data),
     ]
     .into_iter()
     .filter(|taken| *taken)

@@ -17,6 +17,7 @@ use tagio_wire::{
     session::{
         AuthRequest, Candidates, HostMessage, Monitor, ProofRequest, SecretKind, ViewWish, ViewerMessage,
     },
+    tunnel::{ClientNote, Manners, Open, OpenReply, Opened, Place, RelayNote, TunnelSecret},
 };
 
 const ROUNDS: u64 = 20_000;
@@ -43,6 +44,15 @@ fn honest() -> Vec<Vec<u8>> {
         guess: true,
     };
     let monitor = Monitor { name: "HDMI-1".to_owned(), rect, is_primary: true };
+    let secret = TunnelSecret([6; 32]);
+    let open = Open {
+        version: 1,
+        run: secret,
+        proof: Some(secret),
+        place: Place::Name("app".to_owned()),
+        manners: Manners { allow: vec!["192.0.2.0/24".to_owned()], ..Manners::default() },
+    };
+    let opened = Opened { session: 9, pool_key: secret, host: None, port: 8081, pool: 8 };
     let pointer = PointerMove { number: 5, to: Point::new(-3, 700) };
     vec![
         encode(&update),
@@ -53,6 +63,10 @@ fn honest() -> Vec<Vec<u8>> {
         encode(&ViewerMessage::View(ViewWish::default())),
         encode(&HostMessage::Monitors(vec![monitor])),
         encode(&InputEvent::Pointer(pointer)),
+        encode(&open),
+        encode(&OpenReply::Opened(opened)),
+        encode(&ClientNote::Healthy(true)),
+        encode(&RelayNote::Dial(5)),
         encode(&InputEvent::Text("grüße".to_owned())),
         Datagram::Punch { token: PunchToken([1; 8]) }.bytes(),
         Datagram::Data { channel: Channel(4), packet: &[5; 100] }.bytes(),

@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Reverse tunnels on loopback: throughput (iperf3), requests (wrk against nginx), memory; beside rathole where it is.
+#
+#   scripts/bench-tunnel.sh
+#   ROUNDS=5 SECONDS_EACH=10 RATHOLE=path/to/rathole scripts/bench-tunnel.sh
+#   RELAY=path/to/tagio_relay_server GUI=path/to/tagio-gui scripts/bench-tunnel.sh     # what is built already
+#
+# Needs iperf3, wrk, nginx-light and python3. `cargo install rathole` builds the peer. Prints a Markdown table of medians.
+# Products take turns in every round, so that what else the machine does meets all of them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rounds=${ROUNDS:-3}
+seconds=${SECONDS_EACH:-5}
+rathole=${RATHOLE:-$(command -v rathole || true)}
+for tool in iperf3 wrk nginx python3; do
+  command -v "$tool" >/dev/null || {
+    echo "bench-tunnel: $tool is missing; please type: apt-get install iperf3 wrk nginx-light python3" >&2
+    exit 1
+  }
+done
+if [ -z "${RELAY:-}" ] || [ -z "${GUI:-}" ]; then
+  cargo build --release --quiet --locked -p tagio_relay_server -p tagio-gui
+fi
+relay=${RELAY:-target/release/tagio_relay_server}
+gui=${GUI:-target/release/tagio-gui}
+
+dir=$(mktemp -d)
+pids=()
+# Only what was started here, by its number.
+finish() {
+  kill "${pids[@]}" 2>/dev/null || true
+  wait 2>/dev/null || true
+  rm -rf "$dir"
+}
+trap finish EXIT
+
+start() { # LOG COMMAND…
+  local log=$dir/$1
+  shift
+  "$@" >"$log" 2>&1 &
+  pids+=($!)
+  started=$!
+}
+
+wait_port() {
+  for _ in $(seq 200); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+    sleep 0.05
+  done
+  echo "bench-tunnel: nothing listens on port $1; see $dir" >&2
+  trap - EXIT
+  exit 1
+}
+
+# The services: nginx on 4001, iperf3 on 4002.
+cat >"$dir/nginx.conf" <<CONF
+worker_processes 1;
+pid $dir/nginx.pid;
+error_log $dir/nginx.log;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  keepalive_requests 10000000;
+  server { listen 127.0.0.1:4001 backlog=4096; location / { return 200 "hello\n"; } }
+}
+CONF
+start nginx.out nginx -c "$dir/nginx.conf" -g 'daemon off;'
+start iperf3.out iperf3 -s -B 127.0.0.1 -p 4002
+wait_port 4001
+
+# TagIO: visitors on 5001 and 5002.
+for service in 1 2; do
+  start "relay$service.out" env TAGIO_DATA_DIR="$dir/relay$service" "$relay" -b 127.0.0.1:0 --metrics-bind off \
+    --tunnel-control "127.0.0.1:509$service" --tunnel-ingress "127.0.0.1:500$service"
+  tagio_server[service]=$started
+  wait_port "509$service"
+  start "tunnel$service.out" env TAGIO_DATA_DIR="$dir/gui" "$gui" tunnel \
+    --server "127.0.0.1:509$service" --local-port "400$service"
+  tagio_client[service]=$started
+done
+
+# rathole: visitors on 6001 and 6002, each with a server and a client of its own as well.
+products=(tagio)
+if [ -n "$rathole" ]; then
+  products+=(rathole)
+  for service in 1 2; do
+    cat >"$dir/server$service.toml" <<CONF
+[server]
+bind_addr = "127.0.0.1:609$service"
+[server.services.bench]
+token = "bench"
+bind_addr = "127.0.0.1:600$service"
+CONF
+    cat >"$dir/client$service.toml" <<CONF
+[client]
+remote_addr = "127.0.0.1:609$service"
+[client.services.bench]
+token = "bench"
+local_addr = "127.0.0.1:400$service"
+CONF
+    start "rathole-server$service.out" env RUST_LOG=error "$rathole" --server "$dir/server$service.toml"
+    rathole_server[service]=$started
+    start "rathole-client$service.out" env RUST_LOG=error "$rathole" --client "$dir/client$service.toml"
+    rathole_client[service]=$started
+  done
+fi
+
+declare -A port=([tagio]=500 [rathole]=600)
+for product in "${products[@]}"; do
+  for _ in $(seq 100); do
+    curl -sf -m 2 -o /dev/null "http://127.0.0.1:${port[$product]}1/" && break
+    sleep 0.1
+  done
+done
+
+bandwidth() { # PORT STREAMS: Gb/s that arrived
+  iperf3 -c 127.0.0.1 -p "$1" -P "$2" -t "$seconds" -J |
+    python3 -c 'import json, sys; print(round(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e9, 2))'
+}
+requests() { # PORT [wrk's arguments]: requests a second and milliseconds at p99
+  local at=$1
+  shift
+  wrk -t 2 -c 64 -d "${seconds}s" --latency "$@" "http://127.0.0.1:$at/" | awk '
+    /99%/ { p99 = $2; p99 = p99 ~ /us$/ ? p99 / 1000 : p99 ~ /ms$/ ? p99 + 0 : p99 * 1000 }
+    /Requests\/sec/ { rate = $2 }
+    END { printf "%d %.1f\n", rate, p99 }'
+}
+
+for round in $(seq "$rounds"); do
+  for product in "${products[@]}"; do
+    base=${port[$product]}
+    bandwidth "${base}2" 1 >>"$dir/$product.one"
+    bandwidth "${base}2" 8 >>"$dir/$product.eight"
+    requests "${base}1" >>"$dir/$product.kept"
+    requests "${base}1" -H 'Connection: close' >>"$dir/$product.fresh"
+    echo "round $round of $rounds: $product" >&2
+  done
+done
+
+median() { # FILE COLUMN
+  sort -n -k "$2,$2" "$1" | awk -v column="$2" '{ line[NR] = $column } END { print line[int((NR + 1) / 2)] }'
+}
+peak() { # PID: megabytes
+  awk '/VmHWM/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"
+}
+
+echo "| product | Gb/s, 1 stream | Gb/s, 8 streams | requests/s kept alive, p99 ms | requests/s on new connections, p99 ms | peak MB server, client |"
+echo "|---|---|---|---|---|---|"
+for product in "${products[@]}"; do
+  declare -n server="${product}_server" client="${product}_client"
+  kept="$(median "$dir/$product.kept" 1), $(median "$dir/$product.kept" 2)"
+  fresh="$(median "$dir/$product.fresh" 1), $(median "$dir/$product.fresh" 2)"
+  memory="$(peak "${server[1]}"), $(peak "${client[1]}")"
+  echo "| $product | $(median "$dir/$product.one" 1) | $(median "$dir/$product.eight" 1) | $kept | $fresh | $memory |"
+done

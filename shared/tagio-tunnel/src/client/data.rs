@@ -1,0 +1,111 @@
+//! One data connection: made ahead, waits for its visitor, brings it to a local target.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tagio_wire::tunnel::{Carries, DataHello, POOL_IDLE_SECS, TunnelPreface, Visit};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+
+use super::{
+    pool::{Entry, Link, Stage},
+    targets::Target,
+};
+use crate::{
+    frames,
+    pipe::{self, Meter},
+    tuning,
+};
+
+/// Time to reach the relay.
+const RELAY_CONNECT: Duration = Duration::from_secs(10);
+/// Time to reach a local target.
+const LOCAL_CONNECT: Duration = Duration::from_secs(5);
+/// Time for the rest of a visit's frame once its first byte is there.
+const FRAME: Duration = Duration::from_secs(5);
+/// A relay that cannot be reached, or does not want the connection, is not tried again in the same place sooner.
+const DIAL_PAUSE: Duration = Duration::from_millis(300);
+/// A connection that waits for longer goes, if more wait than are wanted.
+const SURPLUS: Duration = Duration::from_secs(POOL_IDLE_SECS as u64);
+
+/// Serves one connection to its end.
+pub(super) async fn serve(link: Arc<Link>, mut entry: Entry, idle_wanted: usize) {
+    let dialled = timeout(RELAY_CONNECT, dial(&link)).await;
+    let mut stream = match dialled.map_err(io::Error::from).flatten() {
+        Ok(stream) => stream,
+        Err(error) => {
+            debug!(%error, "no data connection");
+            return sleep(DIAL_PAUSE).await;
+        }
+    };
+    entry.enter(Stage::Idle);
+    let visit = match wait(&mut stream, &entry, idle_wanted).await {
+        Ok(Some(visit)) => visit,
+        Ok(None) => return,
+        Err(error) => {
+            debug!(%error, "a waiting data connection ended");
+            return sleep(DIAL_PAUSE).await;
+        }
+    };
+    entry.enter(Stage::Visit);
+    match visit.carries {
+        Carries::Stream => serve_stream(&link, &mut stream, &visit).await,
+        Carries::Datagrams => debug!(request = visit.request, "no datagrams here"),
+    }
+}
+
+async fn dial(link: &Link) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(link.at).await?;
+    tuning::tune(&stream);
+    let hello = DataHello { session: link.session, pool_key: link.pool_key };
+    stream.write_all(&[&TunnelPreface::Data.bytes()[..], &frames::frame(&hello)].concat()).await?;
+    Ok(stream)
+}
+
+/// Waits for a visitor; `None` when too many wait.
+async fn wait(
+    stream: &mut TcpStream,
+    entry: &Entry,
+    idle_wanted: usize,
+) -> Result<Option<Visit>, frames::FrameError> {
+    while timeout(SURPLUS, stream.readable()).await.is_err() {
+        if entry.census().idle() > idle_wanted {
+            return Ok(None);
+        }
+    }
+    let frame = timeout(FRAME, frames::read(stream)).await.map_err(io::Error::from)?;
+    frame.map(Some)
+}
+
+async fn serve_stream(link: &Link, stream: &mut TcpStream, visit: &Visit) {
+    let Visit { request, from, .. } = visit;
+    for index in link.targets.in_order() {
+        let target = &link.targets.list()[index];
+        match connect(target).await {
+            Ok(mut local) => {
+                link.targets.set_up(index, true);
+                let _visit = link.targets.begin_visit(index);
+                debug!(request, %from, %target, "visitor");
+                tuning::tune(&local);
+                let joined = pipe::join(stream, &mut local, &Meter::default()).await;
+                return match joined {
+                    Ok(()) => debug!(request, "visitor left"),
+                    Err(error) => debug!(request, %error, "visitor cut off"),
+                };
+            }
+            Err(error) => {
+                link.targets.set_up(index, false);
+                warn!(request, %target, %error, "the local service does not answer");
+            }
+        }
+    }
+    tuning::abort(stream);
+}
+
+/// Reaches a local target.
+pub(super) async fn connect(target: &Target) -> io::Result<TcpStream> {
+    timeout(LOCAL_CONNECT, TcpStream::connect((target.host.as_str(), target.port))).await?
+}

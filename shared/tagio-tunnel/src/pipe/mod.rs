@@ -1,0 +1,107 @@
+//! Moves bytes between two TCP connections until both directions have ended.
+//!
+//! A direction that has ended on one side is ended on the other and no more: whoever has said all may still listen.
+//! Small pieces are copied; on Linux, what flows without a pause moves by `splice` and is never seen by the program.
+//! A direction that waits holds no memory.
+
+#[cfg(target_os = "linux")]
+mod splice;
+
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+};
+
+use crate::tuning;
+
+/// Bytes that are copied at once: what a page of text fits into.
+const COPY_BYTES: usize = 32 * 1024;
+/// Reads in a row that fill the buffer at least half, after which a direction counts as flowing.
+#[cfg(target_os = "linux")]
+const FLOWING_READS: u32 = 2;
+
+/// Bytes that went either way, counted while they go.
+#[derive(Debug, Default)]
+pub struct Meter {
+    /// From visitors to the local service.
+    pub inward: AtomicU64,
+    /// From the local service to visitors.
+    pub outward: AtomicU64,
+}
+
+/// Moves bytes until both directions have ended. When either connection breaks, both are reset.
+///
+/// # Errors
+/// Of the connection that broke.
+pub async fn join(visitor: &mut TcpStream, local: &mut TcpStream, meter: &Meter) -> io::Result<()> {
+    let (from_visitor, to_visitor) = visitor.split();
+    let (from_local, to_local) = local.split();
+    let inward = flow(from_visitor, to_local, &meter.inward);
+    let outward = flow(from_local, to_visitor, &meter.outward);
+    let joined = tokio::try_join!(inward, outward);
+    if joined.is_err() {
+        tuning::abort(visitor);
+        tuning::abort(local);
+    }
+    joined.map(|_| ())
+}
+
+/// Moves one direction to its end, and tells the receiver.
+async fn flow(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, count: &AtomicU64) -> io::Result<()> {
+    loop {
+        match copy(&mut from, &mut to, count).await? {
+            Pause::Ended => break,
+            #[cfg(target_os = "linux")]
+            Pause::Flowing => match splice::splice(from.as_ref(), to.as_ref(), count).await? {
+                splice::Pause::Ended => break,
+                splice::Pause::Quiet => {}
+            },
+        }
+    }
+    match tuning::finish(to.as_ref()) {
+        // It has left already, and wants no end.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        finished => finished,
+    }
+}
+
+/// Why copying stopped.
+enum Pause {
+    /// Nothing more comes.
+    Ended,
+    /// So much comes that another way is better.
+    #[cfg(target_os = "linux")]
+    Flowing,
+}
+
+async fn copy(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Pause> {
+    #[cfg(target_os = "linux")]
+    let mut full_reads = 0;
+    loop {
+        from.readable().await?;
+        // Made when there is something to read and dropped before the next wait: idle connections are many.
+        let mut buffer = Vec::with_capacity(COPY_BYTES);
+        // Not `try_read`: this one knows that a buffer it could not fill leaves nothing behind, which saves a call.
+        let read = from.read_buf(&mut buffer).await?;
+        if read == 0 {
+            return Ok(Pause::Ended);
+        }
+        to.write_all(&buffer).await?;
+        count.fetch_add(read as u64, Ordering::Relaxed);
+        #[cfg(target_os = "linux")]
+        {
+            full_reads = if read >= COPY_BYTES / 2 { full_reads + 1 } else { 0 };
+            if full_reads >= FLOWING_READS {
+                return Ok(Pause::Flowing);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `tunnel`: makes a local service reachable through a relay.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use sha2::{Digest, Sha256};
+use tagio_tunnel::client::{self, ClientConfig, ClientEvent, Target};
+use tagio_wire::tunnel::{ALLOWED_NETS_MAX, HOST_NAME_BYTES_MAX, Manners, Place, TunnelSecret};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use super::{say, stop::Stop};
+use crate::cli::TunnelArgs;
+
+/// Events that wait to be printed: they come seconds apart.
+const EVENTS_QUEUE: usize = 16;
+/// How long visitors may stay after the first Ctrl-C; a second one ends at once.
+const DRAIN: Duration = Duration::from_secs(10);
+
+pub(super) fn run(args: &TunnelArgs) -> anyhow::Result<()> {
+    let config = config(args)?;
+    let local: Vec<_> = config.targets.iter().map(ToString::to_string).collect();
+    // Of its own, with all cores: a tunnel may have to carry what the network gives.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(serve(config, &local.join(",")))
+}
+
+fn config(args: &TunnelArgs) -> anyhow::Result<ClientConfig> {
+    let target = |port: &u16| Target { host: args.local_host.clone(), port: *port };
+    let place = match (&args.hostname, args.remote_port) {
+        (Some(name), _) => Place::Name(name.clone()),
+        (None, Some(port)) => Place::TcpPort(port),
+        (None, None) => Place::Any,
+    };
+    let names = [args.hostname.as_deref(), args.host_header.as_deref()];
+    let is_short = |name: &&str| name.len() <= HOST_NAME_BYTES_MAX;
+    ensure!(names.iter().flatten().all(is_short), "a host name has at most {HOST_NAME_BYTES_MAX} letters");
+    ensure!(args.allow.len() <= ALLOWED_NETS_MAX, "--allow may stand {ALLOWED_NETS_MAX} times at most");
+    let hash = |text: &String| TunnelSecret(Sha256::digest(text).into());
+    let password_is_named = args.basic_auth.as_ref().is_none_or(|text| text.contains(':'));
+    ensure!(password_is_named, "--basic-auth wants a name and a password, like anna:correct-horse");
+    Ok(ClientConfig {
+        host: args.server.host.clone(),
+        port: args.server.port,
+        token: args.token.clone().filter(|token| !token.is_empty()).map(Zeroizing::new),
+        place,
+        manners: Manners {
+            allow: args.allow.clone(),
+            basic_auth: args.basic_auth.as_ref().map(hash),
+            host_header: args.host_header.clone(),
+            forwarded: args.forwarded,
+        },
+        targets: args.local_port.iter().map(target).collect(),
+        drain: DRAIN,
+    })
+}
+
+async fn serve(config: ClientConfig, local: &str) -> anyhow::Result<()> {
+    let (events_tx, mut events) = mpsc::channel(EVENTS_QUEUE);
+    let stopping = CancellationToken::new();
+    let running = client::run(config, events_tx, stopping.clone());
+    tokio::pin!(running);
+    let mut stop = Stop::listen()?;
+    loop {
+        tokio::select! {
+            ended = &mut running => return Ok(ended?),
+            Some(event) = events.recv() => match event {
+                ClientEvent::Opened(public) => say(&format!("forwarding {public} -> {local}")),
+                ClientEvent::Down(problem) => tracing::warn!("the tunnel is down: {problem}; trying again"),
+            },
+            () = stop.asked() => {
+                if stopping.is_cancelled() {
+                    return Ok(());
+                }
+                stopping.cancel();
+            }
+        }
+    }
+}

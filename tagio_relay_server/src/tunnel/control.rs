@@ -1,0 +1,349 @@
+//! The tunnel port: control connections, data connections, and clients that speak yamux.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rand::RngExt;
+use tagio_relay_core::{
+    Denial, SourceNet,
+    tunnel::{Access, Claim, ClaimError, Claimed, Owner, Route, SessionId},
+};
+use tagio_tunnel::{frames, proof, tuning};
+use tagio_wire::{
+    control::Preface,
+    limits::PROTOCOL_VERSION,
+    tunnel::{
+        ClientNote, DataHello, Open, OpenReply, Opened, Place, RelayNote, TUNNEL_PING_SECS,
+        TUNNEL_SILENCE_SECS, TunnelPreface, TunnelRefusal, TunnelSecret,
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    time::{Instant, interval, sleep_until, timeout, timeout_at},
+};
+use tracing::{debug, info};
+
+use super::{
+    Tunnels,
+    pool::{POOL_WANTED, Pool},
+    ports::{self, Door},
+    session::{Line, Session},
+    yamux,
+};
+use crate::{lock::lock, shared::Pass};
+
+/// A client that has said nothing for this long speaks yamux: ours begin at once, some of those never do.
+const FIRST_WORD: Duration = Duration::from_secs(2);
+/// How long the present holder of a name has to show that it lives.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// How often it is looked for one.
+const SIGN_STEP: Duration = Duration::from_millis(50);
+const PING: Duration = Duration::from_secs(TUNNEL_PING_SECS as u64);
+const SILENCE: Duration = Duration::from_secs(TUNNEL_SILENCE_SECS as u64);
+/// Time for the last word before a connection is closed.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// Notes that wait to be written: there are a few of each kind at most.
+const NOTES_QUEUE: usize = 16;
+
+/// A session's place, given up when this is dropped.
+pub(super) struct Seat<'a> {
+    pub(super) tunnels: &'a Arc<Tunnels>,
+    pub(super) id: SessionId,
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut desk = self.tunnels.desk();
+        desk.book.release(self.id);
+        let session = desk.sessions.remove(&self.id);
+        drop(desk);
+        if let Some(session) = session
+            && let Line::Pool { pool, .. } = &session.line
+        {
+            pool.clear();
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(tunnels: Arc<Tunnels>, stream: TcpStream, peer: SocketAddr) {
+    if let Err(denial) = try_serve(&tunnels, stream, peer).await {
+        tunnels.deny(denial);
+        debug!(%peer, reason = denial.label(), "tunnel connection closed");
+    }
+}
+
+async fn try_serve(tunnels: &Arc<Tunnels>, mut stream: TcpStream, peer: SocketAddr) -> Result<(), Denial> {
+    let net = SourceNet::from(peer.ip());
+    let pass = Pass::open(&tunnels.relay, net)?;
+    tuning::tune(&stream);
+    let deadline = Instant::now() + tunnels.relay.limits().opening();
+    let mut first = [0];
+    let head = match timeout(FIRST_WORD, stream.read(&mut first)).await {
+        Err(_) => &[][..],
+        Ok(Ok(1)) => &first[..],
+        Ok(_) => return Err(Denial::OpeningAborted),
+    };
+    if head.first().is_none_or(|byte| *byte == yamux::FIRST_BYTE) {
+        pass.establish();
+        let (read, write) = stream.into_split();
+        return Box::pin(yamux::serve(tunnels, tokio::io::join(head.chain(read), write), net)).await;
+    }
+    let mut preface = [first[0]; Preface::LEN];
+    let read = timeout_at(deadline, stream.read_exact(&mut preface[1..])).await;
+    read.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::OpeningAborted)?;
+    match TunnelPreface::parse(preface).ok_or(Denial::BadPreface)? {
+        TunnelPreface::Data => {
+            // From here on the session's own limits count.
+            let hello: DataHello = read_by(&mut stream, deadline).await?;
+            drop(pass);
+            take_data(tunnels, &hello, stream)
+        }
+        TunnelPreface::Control => Box::pin(serve_control(tunnels, stream, peer, pass, deadline)).await,
+    }
+}
+
+async fn read_by<T: serde::de::DeserializeOwned>(
+    stream: &mut TcpStream,
+    deadline: Instant,
+) -> Result<T, Denial> {
+    let read = timeout_at(deadline, frames::read(stream)).await.map_err(|_| Denial::OpeningDeadline)?;
+    read.map_err(|error| match error {
+        frames::FrameError::Io(_) => Denial::OpeningAborted,
+        frames::FrameError::Malformed => Denial::TunnelMessage,
+    })
+}
+
+fn take_data(tunnels: &Tunnels, hello: &DataHello, stream: TcpStream) -> Result<(), Denial> {
+    let session = tunnels.desk().sessions.get(&SessionId(hello.session)).cloned();
+    match session.as_deref().map(|session| &session.line) {
+        Some(Line::Pool { pool, pool_key, .. }) if proof::is_same(pool_key, &hello.pool_key) => {
+            pool.put(stream)
+        }
+        _ => Err(Denial::TunnelUnknown),
+    }
+}
+
+async fn serve_control(
+    tunnels: &Arc<Tunnels>,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    pass: Pass,
+    deadline: Instant,
+) -> Result<(), Denial> {
+    let challenge: [u8; 32] = rand::rng().random();
+    let challenged = frames::write(&mut stream, &RelayNote::Challenge(challenge)).await;
+    challenged.map_err(|_| Denial::OpeningAborted)?;
+    let open: Open = read_by(&mut stream, deadline).await?;
+    match admit(tunnels, &open, &challenge, pass.net()).await {
+        Ok((opened, seat, notes)) => {
+            pass.establish();
+            info!(session = seat.id.0, port = opened.port, "tunnel opened");
+            debug!(session = seat.id.0, %peer, "its client");
+            let written = frames::write(&mut stream, &OpenReply::Opened(opened)).await;
+            written.map_err(|_| Denial::OpeningAborted)?;
+            let served = keep(tunnels, stream, &seat, notes).await;
+            info!(session = seat.id.0, "tunnel closed");
+            served
+        }
+        Err((refusal, denial)) => {
+            let reply = OpenReply::Refused(refusal);
+            let _ = timeout(LAST_WORD, frames::write(&mut stream, &reply)).await;
+            let _ = timeout(LAST_WORD, stream.shutdown()).await;
+            Err(denial)
+        }
+    }
+}
+
+type Refused = (TunnelRefusal, Denial);
+
+/// Decides, and enters the session.
+async fn admit<'a>(
+    tunnels: &'a Arc<Tunnels>,
+    open: &Open,
+    challenge: &[u8; 32],
+    net: SourceNet,
+) -> Result<(Opened, Seat<'a>, mpsc::Receiver<RelayNote>), Refused> {
+    if open.version != PROTOCOL_VERSION {
+        return Err((TunnelRefusal::WrongVersion(PROTOCOL_VERSION), Denial::WrongVersion));
+    }
+    if lock(&tunnels.relay.hub).is_draining() {
+        return Err((TunnelRefusal::Draining, Denial::Draining));
+    }
+    let owner = owner(tunnels, open, challenge, net)?;
+    let access = Access::new(&open.manners).map_err(|_| (TunnelRefusal::BadNetwork, Denial::TunnelClaim))?;
+    if matches!(open.place, Place::UdpPort(_)) {
+        return Err((TunnelRefusal::Unsupported, Denial::TunnelClaim));
+    }
+    let route = tunnels.desk().book.route(&open.place, &mut rand::rng());
+    let route = route.map_err(|refusal| (refusal, Denial::TunnelClaim))?;
+    let (route, door) = match route {
+        Route::TcpPort(port) => {
+            let door = ports::open(tunnels, port).map_err(|refusal| (refusal, Denial::TunnelClaim))?;
+            (Route::TcpPort(door.port), Some(door))
+        }
+        other => (other, None),
+    };
+    let (host, port) = public(tunnels, &route);
+    let claim = Claim { owner, run: Some(open.run.into()), net, route };
+    let claimed = settle(tunnels, &claim).await?;
+    let pool_key = TunnelSecret(rand::rng().random());
+    let (notes_tx, notes) = mpsc::channel(NOTES_QUEUE);
+    enter(
+        tunnels,
+        &claimed,
+        open,
+        access,
+        Line::Pool { pool: Pool::default(), pool_key, notes: notes_tx },
+        door,
+    );
+    let opened = Opened { session: claimed.session.0, pool_key, host, port, pool: POOL_WANTED };
+    Ok((opened, Seat { tunnels, id: claimed.session }, notes))
+}
+
+fn owner(tunnels: &Tunnels, open: &Open, challenge: &[u8; 32], net: SourceNet) -> Result<Owner, Refused> {
+    if !tunnels.wants_token() {
+        return Ok(Owner::Run(open.run.into()));
+    }
+    let now = std::time::Instant::now();
+    let mut admission = lock(&tunnels.relay.admission);
+    admission.may_try_secret(net, now).map_err(|denial| (TunnelRefusal::TooMany, denial))?;
+    let shown = open.proof.as_ref();
+    let is_right = |token: &crate::config::Secret| {
+        shown.is_some_and(|shown| proof::is_same(shown, &proof::prove(token.bytes(), challenge, &open.run)))
+    };
+    // All are tried, so that the time does not tell which.
+    let right = tunnels.tokens.iter().enumerate().filter(|(_, token)| is_right(token));
+    let right = right.fold(None, |_, (index, _)| Some(Owner::Token(index)));
+    right.ok_or_else(|| {
+        admission.wrong_secret(net, now);
+        (TunnelRefusal::WrongToken, Denial::TunnelToken)
+    })
+}
+
+/// Where visitors come in, as far as the relay knows it.
+fn public(tunnels: &Tunnels, route: &Route) -> (Option<String>, u16) {
+    let ip = tunnels.public_ip.map(|ip| ip.to_string());
+    match route {
+        Route::Ingress => (ip, tunnels.ingress.port()),
+        Route::Name(name) => (Some(name.to_string()), tunnels.ingress.port()),
+        Route::TcpPort(port) | Route::UdpPort(port) => (ip, *port),
+    }
+}
+
+/// Claims a route. Who holds it has to show that it lives, or loses it.
+async fn settle(tunnels: &Tunnels, claim: &Claim) -> Result<Claimed, Refused> {
+    let until = Instant::now() + SIGN_OF_LIFE;
+    let mut asked = false;
+    loop {
+        let contested = match tunnels.desk().book.claim(claim.clone()) {
+            Ok(claimed) => return Ok(claimed),
+            Err(ClaimError::Denied(denial)) => return Err((TunnelRefusal::TooMany, denial)),
+            Err(ClaimError::Contested(contested)) => contested,
+        };
+        if asked {
+            return Err((TunnelRefusal::Taken, Denial::TunnelClaim));
+        }
+        asked = true;
+        question(tunnels, &contested);
+        let is_doubted = || {
+            let desk = tunnels.desk();
+            contested.iter().any(|id| desk.book.is_doubted(*id))
+        };
+        while is_doubted() && Instant::now() < until {
+            tokio::time::sleep(SIGN_STEP).await;
+        }
+    }
+}
+
+/// Asks sessions for a sign of life. Those that speak yamux cannot be asked, and yield to nobody but their like.
+fn question(tunnels: &Tunnels, ids: &[SessionId]) {
+    let mut desk = tunnels.desk();
+    for id in ids {
+        if let Some(session) = desk.sessions.get(id).cloned()
+            && matches!(session.line, Line::Pool { .. })
+        {
+            desk.book.doubt(*id);
+            session.note(RelayNote::Ping);
+        }
+    }
+}
+
+fn enter(
+    tunnels: &Tunnels,
+    claimed: &Claimed,
+    open: &Open,
+    access: Access,
+    line: Line,
+    door: Option<Arc<Door>>,
+) {
+    let session = Session { id: claimed.session, access, manners: open.manners.clone(), line, _door: door };
+    let mut desk = tunnels.desk();
+    for id in &claimed.replaced {
+        if let Some(old) = desk.sessions.remove(id) {
+            old.note(RelayNote::Replaced);
+        }
+    }
+    desk.sessions.insert(claimed.session, Arc::new(session));
+    let siblings = desk.book.siblings(claimed.session);
+    drop(desk);
+    // One of them may be a connection that died in silence, and this its successor.
+    question(tunnels, &siblings);
+}
+
+/// Speaks with the client until it leaves.
+async fn keep(
+    tunnels: &Tunnels,
+    stream: TcpStream,
+    seat: &Seat<'_>,
+    mut notes: mpsc::Receiver<RelayNote>,
+) -> Result<(), Denial> {
+    let Some(session) = tunnels.desk().sessions.get(&seat.id).cloned() else { return Ok(()) };
+    let Line::Pool { pool, .. } = &session.line else { return Ok(()) };
+    let (mut read, mut write) = stream.into_split();
+    let heard = async {
+        loop {
+            let note = match timeout(SILENCE, frames::read(&mut read)).await {
+                Err(_) => return Err(Denial::TunnelSilent),
+                Ok(Err(frames::FrameError::Malformed)) => return Err(Denial::TunnelMessage),
+                Ok(Err(frames::FrameError::Io(_))) => return Ok(()),
+                Ok(Ok(note)) => note,
+            };
+            let mut desk = tunnels.desk();
+            desk.book.heard(seat.id);
+            match note {
+                ClientNote::Pong => {}
+                ClientNote::Leaving => desk.book.leave(seat.id),
+                ClientNote::Healthy(healthy) => desk.book.set_health(seat.id, healthy),
+            }
+        }
+    };
+    let said = async {
+        let mut pings = interval(PING);
+        loop {
+            let note = tokio::select! {
+                Some(note) = notes.recv() => note,
+                () = pool.wanted.notified() => match pool.waiting() {
+                    0 => continue,
+                    waiting => RelayNote::Dial(waiting),
+                },
+                _ = pings.tick() => RelayNote::Ping,
+            };
+            match timeout(SILENCE, frames::write(&mut write, &note)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(Denial::TunnelSilent),
+            }
+            if note == RelayNote::Replaced {
+                // The client closes, and is given a moment to.
+                sleep_until(Instant::now() + LAST_WORD).await;
+                return Ok(());
+            }
+        }
+    };
+    tokio::select! {
+        ended = heard => ended,
+        ended = said => ended,
+    }
+}

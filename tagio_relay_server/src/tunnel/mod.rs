@@ -1,0 +1,241 @@
+//! Reverse tunnels: a client's local service, reached by visitors of the relay.
+//!
+//! `control` serves the tunnel port, where clients come; `ingress` and `ports` serve visitors. In between stands the
+//! [`Tunnels`]: the book of `tagio-relay-core`, which decides, and the sessions, which carry.
+
+mod control;
+mod http;
+mod ingress;
+mod pool;
+mod ports;
+mod session;
+mod yamux;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64, atomic::Ordering},
+};
+
+use anyhow::{Context, Result};
+use tagio_relay_core::{
+    Denial, SourceNet,
+    tunnel::{HostName, Naming, Route, SessionId, TunnelBook},
+};
+use tagio_tunnel::pipe::Meter;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Secret, listeners, lock::lock, shared::Shared};
+use session::Session;
+
+/// What a relay with tunnels needs to know.
+#[derive(Clone, Debug)]
+pub struct TunnelConfig {
+    /// Where clients come.
+    pub control: SocketAddr,
+    /// Where visitors come.
+    pub ingress: SocketAddr,
+    /// Who knows one of these may open a tunnel; everybody, where there is none.
+    pub tokens: Vec<Secret>,
+    /// Names are given under it.
+    pub domain: Option<HostName>,
+    /// Ports that tunnels may ask for.
+    pub ports: Option<RangeInclusive<u16>>,
+}
+
+/// The sockets, before anybody is served.
+pub(crate) struct TunnelDoors {
+    tunnels: Arc<Tunnels>,
+    control: TcpListener,
+    ingress: TcpListener,
+}
+
+/// Where tunnels are.
+#[derive(Clone, Copy, Debug)]
+pub struct TunnelAddrs {
+    /// Where clients come.
+    pub control: SocketAddr,
+    /// Where visitors come.
+    pub ingress: SocketAddr,
+}
+
+/// What all of this module shares.
+pub(crate) struct Tunnels {
+    relay: Arc<Shared>,
+    desk: Mutex<Desk>,
+    tokens: Vec<Secret>,
+    /// Name under which tunnels without one of their own are told to be reached.
+    public_ip: Option<IpAddr>,
+    ingress: SocketAddr,
+    meter: Meter,
+    visits: AtomicU64,
+}
+
+/// What is decided, and who carries it out.
+struct Desk {
+    book: TunnelBook,
+    sessions: HashMap<SessionId, Arc<Session>>,
+    /// Open connections of visitors by address.
+    visitors: HashMap<SourceNet, u32>,
+    doors: HashMap<u16, std::sync::Weak<ports::Door>>,
+}
+
+/// Numbers for the metrics page.
+pub(crate) struct TunnelGauges {
+    pub(crate) tunnels: usize,
+    pub(crate) visits: u32,
+    pub(crate) visits_total: u64,
+    pub(crate) bytes_inward: u64,
+    pub(crate) bytes_outward: u64,
+}
+
+impl TunnelDoors {
+    /// Opens both ports.
+    pub(crate) fn open(config: &TunnelConfig, public_ip: Option<IpAddr>, relay: Arc<Shared>) -> Result<Self> {
+        let control = listen(config.control, "--tunnel-control")?;
+        let ingress = listen(config.ingress, "--tunnel-ingress")?;
+        let naming = Naming {
+            domain: config.domain.clone(),
+            ports: config.ports.clone(),
+            own_domains: !config.tokens.is_empty(),
+        };
+        let book = TunnelBook::new(relay.limits().as_ref().clone(), naming);
+        let desk = Desk { book, sessions: HashMap::new(), visitors: HashMap::new(), doors: HashMap::new() };
+        let tunnels = Tunnels {
+            relay,
+            desk: Mutex::new(desk),
+            tokens: config.tokens.clone(),
+            public_ip,
+            ingress: ingress.local_addr()?,
+            meter: Meter::default(),
+            visits: AtomicU64::new(0),
+        };
+        Ok(Self { tunnels: Arc::new(tunnels), control, ingress })
+    }
+
+    pub(crate) fn tunnels(&self) -> &Arc<Tunnels> {
+        &self.tunnels
+    }
+
+    pub(crate) fn addrs(&self) -> Result<TunnelAddrs> {
+        Ok(TunnelAddrs { control: self.control.local_addr()?, ingress: self.ingress.local_addr()? })
+    }
+
+    /// Serves until `stop`; visitors who are there may finish.
+    pub(crate) fn serve(self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+        let Self { tunnels, control, ingress } = self;
+        let relay = Arc::clone(&tunnels.relay);
+        let clients = Arc::clone(&tunnels);
+        tasks.spawn(listeners::accept(Arc::clone(&relay), control, stop.clone(), move |_, stream, peer| {
+            control::serve(Arc::clone(&clients), stream, peer)
+        }));
+        tasks.spawn(listeners::accept(relay, ingress, stop.clone(), move |_, stream, peer| {
+            ingress::serve(Arc::clone(&tunnels), stream, peer)
+        }));
+    }
+}
+
+fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener> {
+    let listener = listeners::open_tcp(addr, false).and_then(TcpListener::from_std);
+    listener.with_context(|| format!("cannot listen on {addr} for tunnels; choose another with {flag} ADDR"))
+}
+
+impl Tunnels {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        lock(&self.desk)
+    }
+
+    fn deny(&self, denial: Denial) {
+        self.relay.denials.count(denial);
+    }
+
+    fn wants_token(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    pub(crate) fn set_limits(&self, limits: tagio_relay_core::Limits) {
+        self.desk().book.set_limits(limits);
+    }
+
+    /// Tells all clients that the relay is about to stop.
+    pub(crate) fn drain(&self) {
+        let sessions: Vec<_> = self.desk().sessions.values().cloned().collect();
+        sessions.iter().for_each(|session| session.drain());
+    }
+
+    /// Whether visitors would be cut off by a stop.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.desk().book.counts().1 > 0
+    }
+
+    pub(crate) fn gauges(&self) -> TunnelGauges {
+        let (tunnels, visits) = self.desk().book.counts();
+        TunnelGauges {
+            tunnels,
+            visits,
+            visits_total: self.visits.load(Ordering::Relaxed),
+            bytes_inward: self.meter.inward.load(Ordering::Relaxed),
+            bytes_outward: self.meter.outward.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A visitor's connection is there, and counts until the guard is dropped.
+    fn enter(self: &Arc<Self>, ip: IpAddr) -> Result<Visitor, Denial> {
+        let net = SourceNet::from(ip);
+        let most = self.relay.limits().tunnel_visits_per_ip_max;
+        let mut desk = self.desk();
+        let count = desk.visitors.entry(net).or_default();
+        if *count >= most {
+            return Err(Denial::TunnelVisitsPerIp);
+        }
+        *count += 1;
+        Ok(Visitor { tunnels: Arc::clone(self), net })
+    }
+
+    /// Finds who serves a visitor on this route, and counts the visit until the guard is dropped.
+    fn admit(self: &Arc<Self>, route: &Route, ip: IpAddr) -> Result<Visiting, Denial> {
+        let mut desk = self.desk();
+        let id = desk.book.choose(route).ok_or(Denial::TunnelUnknown)?;
+        let session = Arc::clone(desk.sessions.get(&id).ok_or(Denial::TunnelUnknown)?);
+        if !session.access.allows(ip) {
+            return Err(Denial::TunnelAccess);
+        }
+        let request = desk.book.begin_visit(id)?;
+        self.visits.fetch_add(1, Ordering::Relaxed);
+        Ok(Visiting { tunnels: Arc::clone(self), session, request })
+    }
+}
+
+/// See [`Tunnels::enter`].
+struct Visitor {
+    tunnels: Arc<Tunnels>,
+    net: SourceNet,
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let mut desk = self.tunnels.desk();
+        if let Some(count) = desk.visitors.get_mut(&self.net) {
+            *count -= 1;
+            if *count == 0 {
+                desk.visitors.remove(&self.net);
+            }
+        }
+    }
+}
+
+/// See [`Tunnels::admit`].
+struct Visiting {
+    tunnels: Arc<Tunnels>,
+    session: Arc<Session>,
+    /// Number of the visit, in the logs of both ends.
+    request: u64,
+}
+
+impl Drop for Visiting {
+    fn drop(&mut self) {
+        self.tunnels.desk().book.end_visit(self.session.id);
+    }
+}

@@ -1,0 +1,350 @@
+//! Reverse tunnels with real sockets: our client, one that speaks yamux, and what goes wrong.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+mod common;
+#[path = "tunnels/parts.rs"]
+mod parts;
+
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, http, secret};
+use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
+use tagio_relay_core::tunnel::HostName;
+use tagio_tunnel::client::ClientError;
+use tagio_wire::tunnel::{Manners, Place, RelayNote, TunnelPreface, TunnelRefusal, TunnelSecret};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::timeout,
+};
+
+/// Longer than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_visitors_at_once_get_what_they_sent_after_they_said_all() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let _tunnel = Tunnel::open(config(&relay, local)).await;
+    let mut visitors = JoinSet::new();
+    for number in 0..200 {
+        visitors.spawn(round_trip(relay.ingress, number));
+    }
+    timeout(LONG, visitors.join_all()).await.expect("all are served");
+    relay.server.wait_metric("tagio_tunnel_visits_total", 200).await;
+    assert!(relay.server.metric("tagio_tunnel_inward_bytes_total").await >= 200 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_speaks_yamux_serves_two_hundred_visitors_at_once() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let client = tokio::spawn(yamux_client(relay.control, local));
+    relay.server.wait_metric("tagio_tunnels", 1).await;
+    let mut visitors = JoinSet::new();
+    for number in 0..200 {
+        visitors.spawn(round_trip(relay.ingress, number));
+    }
+    timeout(LONG, visitors.join_all()).await.expect("all are served");
+    // Another run of it is served at once, and the relay sees that the first is gone.
+    client.abort();
+    let _successor = tokio::spawn(yamux_client(relay.control, local));
+    parts::wait_until_served(relay.ingress).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_short_connections_all_arrive() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let _tunnel = Tunnel::open(config(&relay, local)).await;
+    let mut visitors = JoinSet::new();
+    for _ in 0..8 {
+        let ingress = relay.ingress;
+        visitors.spawn(async move {
+            for _ in 0..100 {
+                assert_eq!(parts::exchange(ingress, b"hello").await.unwrap(), b"hello");
+            }
+        });
+    }
+    timeout(LONG, visitors.join_all()).await.expect("all are served");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_is_back_after_the_relay_restarts() {
+    let mut relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let _tunnel = Tunnel::open(config(&relay, local)).await;
+    assert_eq!(parts::exchange(relay.ingress, b"before").await.unwrap(), b"before");
+    relay = relay.restart().await;
+    let started = Instant::now();
+    parts::wait_until_served(relay.ingress).await;
+    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_may_finish_when_the_client_leaves_and_no_new_ones_come() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let mut tunnel = Tunnel::open(config(&relay, local)).await;
+    let mut visitor = TcpStream::connect(relay.ingress).await.unwrap();
+    visitor.write_all(b"one").await.unwrap();
+    let mut three = [0; 3];
+    visitor.read_exact(&mut three).await.unwrap();
+    tunnel.stop.cancel();
+    parts::wait_until_unserved(relay.ingress).await;
+    visitor.write_all(b"two").await.unwrap();
+    visitor.read_exact(&mut three).await.unwrap();
+    assert_eq!(&three, b"two");
+    drop(visitor);
+    timeout(PATIENCE, &mut tunnel.running).await.expect("it ends with its last visitor").unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_token_there_is_no_tunnel() {
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("right").unwrap()]).await;
+    let local = echo().await;
+    for token in [None, Some("wrong")] {
+        let refused = Tunnel::refused(parts::with_token(config(&relay, local), token)).await;
+        assert!(matches!(refused, ClientError::Refused(TunnelRefusal::WrongToken)), "{refused}");
+        assert!(refused.to_string().contains("--token"), "{refused}");
+    }
+    // A client of the old kind is told, in its own protocol and in words.
+    let mut yamux = TcpStream::connect(relay.control).await.unwrap();
+    yamux.write_all(b"\0\x02\0\x01\0\0\0\0\0\0\0\x07").await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, yamux.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(
+        answer.starts_with(b"\0\x03\0\0\0\0\0\0\0\0\0\x01")
+            && answer.ends_with(b"token; use a client that shows one\n")
+    );
+    relay.server.wait_denied("tunnel_token", 3).await;
+    let _tunnel = Tunnel::open(parts::with_token(config(&relay, local), Some("right"))).await;
+    assert_eq!(parts::exchange(relay.ingress, b"in").await.unwrap(), b"in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_find_their_tunnel_by_name_and_a_name_belongs_to_its_token() {
+    let relay = parts::relay(|tunnel| {
+        tunnel.tokens = vec![secret("anna").unwrap(), secret("bert").unwrap()];
+        tunnel.domain = HostName::parse("tunnel.test");
+    })
+    .await;
+    let (one, two) = (http_service("one").await, http_service("two").await);
+    let named = |target, token, name: &str| {
+        let config = parts::with_token(config(&relay, target), Some(token));
+        parts::at(config, Place::Name(name.to_owned()))
+    };
+    let first = Tunnel::open(named(one, "anna", "App")).await;
+    assert_eq!(first.public, format!("app.tunnel.test:{}", relay.ingress.port()));
+    let _second = Tunnel::open(named(two, "bert", "shop.example.org")).await;
+    assert!(parts::get(relay.ingress, "app.tunnel.test:8081").await.ends_with("one"));
+    assert!(parts::get(relay.ingress, "SHOP.example.org").await.ends_with("two"));
+    assert!(parts::get(relay.ingress, "other.tunnel.test").await.starts_with("HTTP/1.1 404"));
+    // Two requests on one connection, as a proxy in front may send them.
+    let both = "GET / HTTP/1.1\r\nHost: app.tunnel.test\r\n\r\nGET / HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n\r\n";
+    let answers = http(relay.ingress, both).await;
+    assert!(answers.contains("one") && answers.ends_with("two"), "{answers}");
+
+    let refused = Tunnel::refused(named(two, "bert", "app")).await;
+    assert!(matches!(refused, ClientError::Refused(TunnelRefusal::Taken)), "{refused}");
+    assert!(parts::get(relay.ingress, "app.tunnel.test").await.ends_with("one"));
+
+    // Who asks for no name gets one that cannot be guessed.
+    let unnamed = parts::with_token(config(&relay, two), Some("bert"));
+    let random = Tunnel::open(unnamed).await;
+    let (name, _) = random.public.split_once(':').unwrap();
+    assert!(name.len() == "0123456789abcdef.tunnel.test".len() && name.ends_with(".tunnel.test"), "{name}");
+    assert!(parts::get(relay.ingress, name).await.ends_with("two"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_name_of_one_token_is_shared_by_its_clients() {
+    let relay = parts::relay(|tunnel| {
+        tunnel.tokens = vec![secret("anna").unwrap()];
+        tunnel.domain = HostName::parse("tunnel.test");
+    })
+    .await;
+    let mut tunnels = Vec::new();
+    for service in ["one", "two"] {
+        let target = http_service(service).await;
+        let config = parts::with_token(config(&relay, target), Some("anna"));
+        tunnels.push(Tunnel::open(parts::at(config, Place::Name("app".to_owned()))).await);
+    }
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        answers.push(parts::get(relay.ingress, "app.tunnel.test").await);
+    }
+    for service in ["one", "two"] {
+        assert!(answers.iter().any(|answer| answer.ends_with(service)), "{answers:?}");
+    }
+    // One goes: all come to the other.
+    tunnels.pop().unwrap().running.abort();
+    relay.server.wait_metric("tagio_tunnels", 1).await;
+    parts::wait_until(async || parts::get(relay.ingress, "app.tunnel.test").await.ends_with("one")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_died_in_silence_blocks_nobody() {
+    let relay = parts::relay(|tunnel| tunnel.domain = HostName::parse("tunnel.test")).await;
+    // Opens, and never says a word again.
+    let mut silent = TcpStream::connect(relay.control).await.unwrap();
+    silent.write_all(&TunnelPreface::Control.bytes()).await.unwrap();
+    let _challenge: RelayNote = tagio_tunnel::frames::read(&mut silent).await.unwrap();
+    frames_to(&mut silent, &parts::open("app")).await;
+    relay.server.wait_metric("tagio_tunnels", 1).await;
+    let target = http_service("successor").await;
+    let _tunnel = Tunnel::open(parts::at(config(&relay, target), Place::Name("app".to_owned()))).await;
+    assert!(parts::get(relay.ingress, "app.tunnel.test").await.ends_with("successor"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_requests_are_changed_as_asked() {
+    let relay = parts::relay(|tunnel| tunnel.domain = HostName::parse("tunnel.test")).await;
+    let target = http_service("mirror").await;
+    let manners =
+        Manners { host_header: Some("localhost:3000".to_owned()), forwarded: true, ..Manners::default() };
+    let config = parts::at(config(&relay, target), Place::Name("app".to_owned()));
+    let _tunnel = Tunnel::open(parts::with_manners(config, manners)).await;
+    let request = "GET /mirror HTTP/1.1\r\nHost: app.tunnel.test\r\nX-Forwarded-For: 1.2.3.4\r\nConnection: close\r\n\r\n";
+    let seen = http(relay.ingress, request).await.to_lowercase();
+    for line in [
+        "host: localhost:3000",
+        "x-forwarded-for: 127.0.0.1",
+        "x-forwarded-proto: http",
+        "x-forwarded-host: app.tunnel.test",
+    ] {
+        assert!(seen.contains(&format!("{line}\r\n")), "{line}: {seen}");
+    }
+    assert!(!seen.contains("1.2.3.4"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_connection_becomes_a_stream() {
+    let relay = parts::relay(|tunnel| tunnel.domain = HostName::parse("tunnel.test")).await;
+    let target = http_service("upgrade").await;
+    let _tunnel = Tunnel::open(parts::at(config(&relay, target), Place::Name("app".to_owned()))).await;
+    let mut stream = TcpStream::connect(relay.ingress).await.unwrap();
+    let request =
+        "GET /upgrade HTTP/1.1\r\nHost: app.tunnel.test\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    stream.write_all(b"any bytes").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut echoed = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut echoed)).await.unwrap().unwrap();
+    assert_eq!(echoed, b"any bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_goes_through_by_the_name_in_it() {
+    let relay = parts::relay(|tunnel| tunnel.domain = HostName::parse("tunnel.test")).await;
+    let target = echo().await;
+    let _tunnel = Tunnel::open(parts::at(config(&relay, target), Place::Name("app".to_owned()))).await;
+    let hello = parts::client_hello("app.tunnel.test");
+    let mut stream = TcpStream::connect(relay.ingress).await.unwrap();
+    // In two pieces, cut within the name.
+    stream.write_all(&hello[..60]).await.unwrap();
+    stream.flush().await.unwrap();
+    stream.write_all(&hello[60..]).await.unwrap();
+    let mut echoed = vec![0; hello.len()];
+    timeout(PATIENCE, stream.read_exact(&mut echoed)).await.unwrap().unwrap();
+    assert_eq!(echoed, hello);
+    let other = parts::client_hello("other.tunnel.test");
+    assert_eq!(parts::exchange(relay.ingress, &other).await.unwrap_or_default(), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn password_and_networks_keep_visitors_out() {
+    let relay = parts::relay(|tunnel| tunnel.domain = HostName::parse("tunnel.test")).await;
+    let target = http_service("secret").await;
+    let manners = Manners { basic_auth: Some(parts::hash("anna:right")), ..Manners::default() };
+    let guarded = parts::at(config(&relay, target), Place::Name("guarded".to_owned()));
+    let _guarded = Tunnel::open(parts::with_manners(guarded, manners)).await;
+    let manners = Manners { allow: vec!["192.0.2.0/24".to_owned()], ..Manners::default() };
+    let closed = parts::at(config(&relay, target), Place::Name("closed".to_owned()));
+    let _closed = Tunnel::open(parts::with_manners(closed, manners)).await;
+
+    let ask = async |authorization: &str| {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: guarded.tunnel.test\r\n{authorization}Connection: close\r\n\r\n"
+        );
+        http(relay.ingress, &request).await
+    };
+    assert!(ask("").await.starts_with("HTTP/1.1 401"));
+    // anna:wrong, anna:right
+    assert!(ask("Authorization: Basic YW5uYTp3cm9uZw==\r\n").await.starts_with("HTTP/1.1 401"));
+    assert!(ask("Authorization: Basic YW5uYTpyaWdodA==\r\n").await.ends_with("secret"));
+    assert!(parts::get(relay.ingress, "closed.tunnel.test").await.starts_with("HTTP/1.1 403"));
+    relay.server.wait_denied("tunnel_access", 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_may_have_a_port_of_its_own() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let relay = parts::relay(|tunnel| tunnel.ports = Some(free..=free)).await;
+    let local = echo().await;
+    let tunnel = Tunnel::open(parts::at(config(&relay, local), Place::TcpPort(0))).await;
+    assert_eq!(tunnel.public, format!("127.0.0.1:{free}"));
+    let at = tunnel.public.parse().unwrap();
+    assert_eq!(parts::exchange(at, b"by port").await.unwrap(), b"by port");
+    for port in [0, free] {
+        let refused = Tunnel::refused(parts::at(config(&relay, local), Place::TcpPort(port))).await;
+        assert!(matches!(refused, ClientError::Refused(TunnelRefusal::Taken)), "{refused}");
+    }
+    let refused = Tunnel::refused(parts::at(config(&relay, local), Place::TcpPort(22))).await;
+    assert!(matches!(refused, ClientError::Refused(TunnelRefusal::PortNotAllowed)), "{refused}");
+    // The port is closed with its tunnel.
+    tunnel.running.abort();
+    parts::wait_until(async || TcpStream::connect(at).await.is_err()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_there_is_a_clear_answer_and_others_take_over() {
+    let relay = parts::relay(|tunnel| tunnel.domain = HostName::parse("tunnel.test")).await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let down = parts::at(config(&relay, nobody), Place::Name("down".to_owned()));
+    let _down = Tunnel::open(down).await;
+    assert!(parts::get(relay.ingress, "down.tunnel.test").await.starts_with("HTTP/1.1 502"));
+    let mut half = parts::at(config(&relay, nobody), Place::Name("half".to_owned()));
+    half.targets.extend(config(&relay, http_service("up").await).targets);
+    let _half = Tunnel::open(half).await;
+    for _ in 0..4 {
+        assert!(parts::get(relay.ingress, "half.tunnel.test").await.ends_with("up"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_and_are_counted() {
+    let relay = parts::relay_with(
+        |_| {},
+        |limits| {
+            limits.tunnel_visits_per_client_max = 2;
+            limits.tunnels_per_client_max = 1;
+        },
+    )
+    .await;
+    let local = echo().await;
+    let _tunnel = Tunnel::open(config(&relay, local)).await;
+    let mut visitors = Vec::new();
+    for _ in 0..2 {
+        let mut visitor = TcpStream::connect(relay.ingress).await.unwrap();
+        visitor.write_all(b"x").await.unwrap();
+        assert_eq!(visitor.read_u8().await.unwrap(), b'x');
+        visitors.push(visitor);
+    }
+    assert_eq!(parts::exchange(relay.ingress, b"third").await.unwrap_or_default(), b"");
+    relay.server.wait_denied("tunnel_visits_per_client", 1).await;
+    visitors.clear();
+    parts::wait_until_served(relay.ingress).await;
+    // A wrong key brings nobody into somebody's pool.
+    let mut stranger = TcpStream::connect(relay.control).await.unwrap();
+    stranger.write_all(&TunnelPreface::Data.bytes()).await.unwrap();
+    let hello = tagio_wire::tunnel::DataHello { session: 1, pool_key: TunnelSecret([0; 32]) };
+    frames_to(&mut stranger, &hello).await;
+    relay.server.wait_denied("tunnel_unknown", 1).await;
+}
