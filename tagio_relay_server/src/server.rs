@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{Config, DEFAULT_METRICS, MetricsBind},
+    config::{Acme, CertificateSource, Config, DEFAULT_METRICS, MetricsBind},
     connection,
     http::streams::{self, Streams},
     identity::RelayKey,
@@ -27,7 +27,7 @@ use crate::{
     lock::lock,
     shared::{Parts, Shared},
     store::Store,
-    tls::Tls,
+    tls::{self, Tls},
     udp::{self, UdpSockets},
     vantage,
 };
@@ -51,6 +51,8 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     metrics: Option<TcpListener>,
     streams: mpsc::Receiver<streams::Opened>,
+    /// How to get a certificate, where one is to be got.
+    acme: Option<Acme>,
     addrs: Vec<SocketAddr>,
     store_thread: JoinHandle<()>,
 }
@@ -81,6 +83,10 @@ impl Server {
         let metrics = open_metrics(config.metrics).await?;
         let key = RelayKey::load(&config.data_dir)?;
         let tls = Tls::load(&config.certificate, &config.data_dir)?;
+        let acme = match &config.certificate {
+            CertificateSource::Acme(acme) => Some(acme.clone()),
+            CertificateSource::Files { .. } | CertificateSource::SelfSigned => None,
+        };
         let (streams, opened) = Streams::new();
         let (store, store_thread) = Store::open(&config.data_dir)?;
         let addrs: Vec<_> = pairs.iter().map(|pair| pair.addr).collect();
@@ -92,7 +98,7 @@ impl Server {
         let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
         let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
         let shared = Arc::new(Shared::new(parts, config));
-        Ok(Self { shared, listeners, metrics, streams: opened, addrs, store_thread })
+        Ok(Self { shared, listeners, metrics, streams: opened, acme, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -117,7 +123,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, streams, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, streams, acme, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -131,6 +137,9 @@ impl Server {
             tasks.spawn(listeners::accept(Arc::clone(&shared), listener, never, connection::serve_metrics));
         }
         tasks.spawn(streams::run(Arc::clone(&shared), streams));
+        if let Some(acme) = acme {
+            tasks.spawn(tls::acme::run(Arc::clone(&shared), acme));
+        }
         tasks.spawn(tick(Arc::clone(&shared)));
         tokio::select! {
             // First: what stops because of it is no failure.
