@@ -112,7 +112,9 @@ async fn serve_tls(shared: &Arc<Shared>, stream: Rewound<TcpStream>, visitor: Vi
     // Its mathematics costs about as much as Noise's.
     lock(&shared.admission).spend_handshake(visitor.pass.net(), std::time::Instant::now())?;
     let stream = Box::pin(timeout_at(visitor.deadline, shared.tls.accept(stream))).await;
-    let mut stream = Box::new(stream.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Tls)?);
+    let stream = stream.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Tls)?;
+    let Some(stream) = stream else { return Ok(()) };
+    let mut stream = Box::new(stream);
     let opening = open(&mut stream, visitor.deadline).await?;
     serve_socket(shared, Socket::Tls(stream), opening, visitor).await
 }

@@ -37,7 +37,7 @@ mod tunnel;
 mod udp;
 mod vantage;
 
-pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
+pub use config::{Acme, CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
 pub use tunnel::{TunnelAddrs, TunnelConfig};

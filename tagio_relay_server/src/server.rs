@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    config::{Config, DEFAULT_METRICS, MetricsBind},
+    config::{Acme, CertificateSource, Config, DEFAULT_METRICS, MetricsBind},
     connection,
     http::streams::{self, Streams},
     identity::RelayKey,
@@ -27,7 +27,7 @@ use crate::{
     lock::lock,
     shared::{Parts, Shared},
     store::Store,
-    tls::Tls,
+    tls::{self, Tls},
     tunnel::{TunnelAddrs, TunnelDoors},
     udp::{self, UdpSockets},
     vantage,
@@ -53,6 +53,8 @@ pub struct Server {
     metrics: Option<TcpListener>,
     streams: mpsc::Receiver<streams::Opened>,
     tunnels: Option<TunnelDoors>,
+    /// How to get a certificate, where one is to be got.
+    acme: Option<Acme>,
     addrs: Vec<SocketAddr>,
     store_thread: JoinHandle<()>,
 }
@@ -83,6 +85,10 @@ impl Server {
         let metrics = open_metrics(config.metrics).await?;
         let key = RelayKey::load(&config.data_dir)?;
         let tls = Tls::load(&config.certificate, &config.data_dir)?;
+        let acme = match &config.certificate {
+            CertificateSource::Acme(acme) => Some(acme.clone()),
+            CertificateSource::Files { .. } | CertificateSource::SelfSigned => None,
+        };
         let (streams, opened) = Streams::new();
         let (store, store_thread) = Store::open(&config.data_dir)?;
         let addrs: Vec<_> = pairs.iter().map(|pair| pair.addr).collect();
@@ -99,7 +105,7 @@ impl Server {
         if let Some(tunnels) = &tunnels {
             shared.set_tunnels(tunnels.tunnels());
         }
-        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, addrs, store_thread })
+        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, acme, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -129,7 +135,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, streams, tunnels, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, streams, tunnels, acme, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -145,6 +151,9 @@ impl Server {
         tasks.spawn(streams::run(Arc::clone(&shared), streams));
         if let Some(tunnels) = tunnels {
             tunnels.serve(&mut tasks, &stop);
+        }
+        if let Some(acme) = acme {
+            tasks.spawn(tls::acme::run(Arc::clone(&shared), acme));
         }
         tasks.spawn(tick(Arc::clone(&shared)));
         tokio::select! {

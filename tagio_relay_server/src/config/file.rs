@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Deserializer, de::Error};
 use tagio_relay_core::Limits;
 
-use super::{MetricsBind, TrustedProxies, parse_metrics_bind, proxies::parse_network};
+use super::{Acme, MetricsBind, TrustedProxies, parse_metrics_bind, proxies::parse_network};
 
 /// What a file may say. Names are those of the flags.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) struct FileSettings {
     pub(super) public_ip: Option<IpAddr>,
     pub(super) auth: Option<String>,
     pub(super) admin_token: Option<String>,
+    pub(super) acme: Option<Acme>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
     #[serde(deserialize_with = "trusted_proxies")]

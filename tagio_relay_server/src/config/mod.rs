@@ -1,5 +1,6 @@
 //! What the server was told to be: flags, then environment, then the file, then the defaults.
 
+mod acme;
 mod args;
 mod file;
 mod interview;
@@ -12,12 +13,13 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
 use crate::tunnel::TunnelConfig;
 
+pub use acme::Acme;
 pub use args::{Args, LogFormatArg};
 pub use interview::complete;
 pub use proxies::TrustedProxies;
@@ -87,6 +89,8 @@ pub enum CertificateSource {
     },
     /// Made once, kept in the data directory.
     SelfSigned,
+    /// From an authority, kept in the data directory.
+    Acme(Acme),
 }
 
 /// Everything that the server needs to know to start.
@@ -144,7 +148,7 @@ impl Config {
             public_ip: args.public_ip.or(file.public_ip),
             auth: auth.map(Secret::new),
             admin_token: file.admin_token.filter(|token| !token.is_empty()).map(Secret::new),
-            certificate: certificate(args, file.cert, file.key)?,
+            certificate: certificate(args, file.cert, file.key, file.acme)?,
             data_dir: tagio_process::data_dir(chosen_dir.as_deref())
                 .context("cannot use the data directory; choose another with --data-dir")?,
             metrics,
@@ -157,9 +161,19 @@ impl Config {
 }
 
 /// What flags or file say; else the usual files, if both are there.
-fn certificate(args: &Args, cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<CertificateSource> {
+fn certificate(
+    args: &Args,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    acme: Option<Acme>,
+) -> Result<CertificateSource> {
     let chosen = if args.cert.is_some() { (args.cert.clone(), args.key.clone()) } else { (cert, key) };
     let usual = (PathBuf::from(DEFAULT_CERT), PathBuf::from(DEFAULT_KEY));
+    if let Some(acme) = acme {
+        ensure!(chosen == (None, None), "acme gets a certificate: leave cert and key out, or acme");
+        acme.check()?;
+        return Ok(CertificateSource::Acme(acme));
+    }
     match chosen {
         (Some(cert), Some(key)) => Ok(CertificateSource::Files { cert, key }),
         (None, None) if usual.0.exists() && usual.1.exists() => {

@@ -1,0 +1,118 @@
+//! TLS at the front door: the certificate that it shows, which may change while the relay runs.
+//!
+//! It makes TagIO's connections look like others and keeps pages private; who the relay is, clients learn by Noise
+//! inside.
+
+pub(crate) mod acme;
+mod files;
+
+use std::{
+    collections::HashMap,
+    io,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use anyhow::{Context, Result};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{carrier::Rewound, config::CertificateSource};
+
+/// What is spoken inside.
+const ALPN: &[u8] = b"http/1.1";
+/// What an authority speaks that looks whether a name leads here (RFC 8737).
+const ALPN_CHALLENGE: &[u8] = b"acme-tls/1";
+
+/// The front door's TLS.
+pub(crate) struct Tls {
+    acceptor: TlsAcceptor,
+    certificates: Arc<Certificates>,
+}
+
+impl Tls {
+    /// With the certificate from `source`; what is made for it is kept in `data_dir`.
+    pub(crate) fn load(source: &CertificateSource, data_dir: &Path) -> Result<Self> {
+        let provider = Arc::new(ring::default_provider());
+        let shown = Arc::new(files::load(source, data_dir)?);
+        let certificates = Arc::new(Certificates(RwLock::new(Shown { shown, challenges: HashMap::new() })));
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("TLS cannot be set up")?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificates) as _);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        if let CertificateSource::Acme(_) = source {
+            config.alpn_protocols.push(ALPN_CHALLENGE.to_vec());
+        }
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificates })
+    }
+
+    /// Shows what `source` gives now to everybody who comes from now on.
+    pub(crate) fn reload(&self, source: &CertificateSource, data_dir: &Path) -> Result<()> {
+        self.show(files::load(source, data_dir)?);
+        Ok(())
+    }
+
+    /// Shows this to everybody who comes from now on.
+    fn show(&self, certificate: CertifiedKey) {
+        self.certificates.write().shown = Arc::new(certificate);
+    }
+
+    /// Shows this to the authority that asks for `name`, or nothing any more.
+    fn challenge(&self, name: &str, certificate: Option<CertifiedKey>) {
+        let challenges = &mut self.certificates.write().challenges;
+        match certificate {
+            Some(certificate) => drop(challenges.insert(name.to_owned(), Arc::new(certificate))),
+            None => drop(challenges.remove(name)),
+        }
+    }
+
+    /// The relay's side of the handshake; `None` for an authority, which has seen all that it wants to see then.
+    pub(crate) async fn accept(
+        &self,
+        stream: Rewound<TcpStream>,
+    ) -> io::Result<Option<TlsStream<Rewound<TcpStream>>>> {
+        let stream = self.acceptor.accept(stream).await?;
+        let is_challenge = stream.get_ref().1.alpn_protocol() == Some(ALPN_CHALLENGE);
+        Ok((!is_challenge).then_some(stream))
+    }
+}
+
+/// What is shown to clients now.
+#[derive(Debug)]
+struct Shown {
+    /// Whatever name they ask for.
+    shown: Arc<CertifiedKey>,
+    /// By name, to an authority. Grows with the configured names only.
+    challenges: HashMap<String, Arc<CertifiedKey>>,
+}
+
+#[derive(Debug)]
+struct Certificates(RwLock<Shown>);
+
+impl Certificates {
+    fn read(&self) -> RwLockReadGuard<'_, Shown> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Shown> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_challenge = hello.alpn().is_some_and(|mut offers| offers.all(|offer| offer == ALPN_CHALLENGE));
+        if is_challenge {
+            return self.read().challenges.get(hello.server_name()?).cloned();
+        }
+        Some(Arc::clone(&self.read().shown))
+    }
+}
