@@ -28,4 +28,5 @@ else
   echo "SKIPPED the Windows programs: run scripts/setup.sh windows" >&2
 fi
 
-step cargo test --workspace --locked
+# Every failure at once: a run takes long.
+step cargo test --workspace --locked --no-fail-fast

@@ -13,7 +13,7 @@ use tagio_wire::{
 use crate::{config::Secret, lock::lock, shared::Shared};
 
 /// The relay's secret, hashed: comparing hashes takes the same time whatever was guessed, length included.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct AuthHash([u8; 32]);
 
 impl AuthHash {
@@ -21,7 +21,7 @@ impl AuthHash {
         Self(Sha256::digest(secret.bytes()).into())
     }
 
-    fn matches(&self, shown: &str) -> bool {
+    pub(crate) fn matches(&self, shown: &str) -> bool {
         let shown: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
         self.0.ct_eq(&shown).into()
     }

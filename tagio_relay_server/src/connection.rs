@@ -17,6 +17,7 @@ use crate::{
     front_door::{Head, Opening, read_opening},
     http,
     lock::lock,
+    proxy_protocol,
     shared::{Pass, Shared},
     tcp_leg,
 };
@@ -65,9 +66,13 @@ pub(crate) fn conclude(shared: &Shared, peer: SocketAddr, served: Result<(), Den
 }
 
 async fn try_serve(shared: &Arc<Shared>, mut stream: TcpStream, peer: SocketAddr) -> Result<(), Denial> {
-    let pass = Arc::new(Pass::open(shared, SourceNet::from(peer.ip()))?);
-    let visitor = Visitor { peer, pass, deadline: Instant::now() + shared.limits().opening() };
-    let (opening, head) = open(&mut stream, visitor.deadline).await?;
+    let pass = Arc::new(Pass::open_at(shared, peer.ip())?);
+    let mut visitor = Visitor { peer, pass, deadline: Instant::now() + shared.limits().opening() };
+    let (mut opening, mut head) = open(&mut stream, visitor.deadline).await?;
+    if opening == Opening::Proxied {
+        visitor = behind_proxy(shared, &head, &mut stream, visitor).await?;
+        (opening, head) = open(&mut stream, visitor.deadline).await?;
+    }
     // Small packets with a person waiting for each: never hold one back. A socket that refuses is dying.
     let _ = stream.set_nodelay(true);
     // Boxed: a silent opener shall not pay for the largest of them.
@@ -75,6 +80,26 @@ async fn try_serve(shared: &Arc<Shared>, mut stream: TcpStream, peer: SocketAddr
         return Box::pin(serve_tls(shared, Rewound::new(head, stream), visitor)).await;
     }
     serve_socket(shared, Socket::Tcp(stream), (opening, head), visitor).await
+}
+
+/// For whom a proxy comes.
+async fn behind_proxy(
+    shared: &Arc<Shared>,
+    head: &Head,
+    stream: &mut TcpStream,
+    proxy: Visitor,
+) -> Result<Visitor, Denial> {
+    if !proxy.pass.is_proxy() {
+        return Err(Denial::BadProxy);
+    }
+    let client = timeout_at(proxy.deadline, proxy_protocol::read(head, stream)).await;
+    match client.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::BadProxy)? {
+        None => Ok(proxy),
+        Some(peer) => {
+            let pass = Arc::new(Pass::open_at(shared, peer.ip())?);
+            Ok(Visitor { peer, pass, ..proxy })
+        }
+    }
 }
 
 /// Serves what is inside TLS.
@@ -97,8 +122,8 @@ async fn serve_socket(
     match opening {
         Opening::Tagio(preface) => serve_tagio(shared, Carrier::Socket(socket), preface, visitor).await,
         Opening::Http => Box::pin(http::serve_front(shared, Rewound::new(head, socket), visitor)).await,
-        // Inside TLS: once is enough.
-        Opening::Tls => Err(Denial::BadPreface),
+        // Inside TLS, or behind a header: once is enough.
+        Opening::Tls | Opening::Proxied => Err(Denial::BadPreface),
     }
 }
 
@@ -110,7 +135,7 @@ pub(crate) async fn serve_carried(
 ) -> Result<(), Denial> {
     match open(&mut carrier, visitor.deadline).await? {
         (Opening::Tagio(preface), _) => serve_tagio(shared, carrier, preface, visitor).await,
-        (Opening::Http | Opening::Tls, _) => Err(Denial::BadPreface),
+        (Opening::Http | Opening::Tls | Opening::Proxied, _) => Err(Denial::BadPreface),
     }
 }
 

@@ -12,11 +12,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 pub const SNIFF_LEN: usize = Preface::LEN;
 
 /// A TLS record that begins a handshake (RFC 8446, 5.1), and the major version that all of them have.
-const TLS_HANDSHAKE: [u8; 2] = [0x16, 0x03];
+const TLS: &[&[u8]] = &[&[0x16, 0x03]];
+
+/// How the two versions of the PROXY protocol begin, as far as the head goes.
+const PROXY_HEADERS: &[&[u8]] = &[b"PROXY ", b"\r\n\r\n\0\r\nQ"];
 
 /// HTTP methods with the space after them. No other text opens a page.
-const HTTP_METHODS: [&[u8]; 8] =
-    [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"TRACE "];
+const HTTP_METHODS: &[&[u8]] =
+    &[b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"TRACE "];
 
 /// Who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum Opening {
     Http,
     /// Any of the others, inside TLS.
     Tls,
+    /// A proxy that first says for whom it comes.
+    Proxied,
 }
 
 /// What some first bytes tell.
@@ -47,17 +52,14 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
     {
         return Sniff::Known(Opening::Tagio(preface));
     }
-    if HTTP_METHODS.iter().any(|method| bytes.starts_with(method)) {
-        return Sniff::Known(Opening::Http);
-    }
-    if bytes.starts_with(&TLS_HANDSHAKE) {
-        return Sniff::Known(Opening::Tls);
+    let marks = [(Opening::Http, HTTP_METHODS), (Opening::Tls, TLS), (Opening::Proxied, PROXY_HEADERS)];
+    if let Some((opening, _)) =
+        marks.iter().find(|(_, marks)| marks.iter().any(|mark| bytes.starts_with(mark)))
+    {
+        return Sniff::Known(*opening);
     }
     let magic = Preface::MAGIC.starts_with(bytes) || bytes == Preface::MAGIC;
-    if magic
-        || TLS_HANDSHAKE.starts_with(bytes)
-        || HTTP_METHODS.iter().any(|method| method.starts_with(bytes))
-    {
+    if magic || marks.iter().any(|(_, marks)| marks.iter().any(|mark| mark.starts_with(bytes))) {
         return Sniff::Undecided;
     }
     Sniff::Stranger

@@ -13,7 +13,7 @@ use std::{
 use rand::rngs::StdRng;
 use tagio_relay_core::{
     Client, ConnId, Denial, Denials, Limits, Output, RelayState, Route, TcpLegId, Traffic, UdpPeer,
-    relay::Verdict,
+    legs::LegView, presence::ClientView, relay::Verdict,
 };
 use tagio_wire::{
     control::ClientMessage,
@@ -150,6 +150,16 @@ impl Hub {
             legs: self.state.legs().len(),
             traffic: self.state.traffic(),
         }
+    }
+
+    /// For the admin.
+    pub(crate) fn newest_clients(&self, max: usize) -> Vec<ClientView> {
+        self.state.presence().newest(max, Instant::now())
+    }
+
+    /// For the admin. Walks through all legs: about a millisecond for the most that there can be.
+    pub(crate) fn latest_legs(&self, max: usize) -> Vec<LegView> {
+        self.state.legs().latest(max, Instant::now())
     }
 
     fn delivery(&self, route: Route) -> Option<Delivery> {

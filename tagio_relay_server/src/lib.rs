@@ -10,6 +10,7 @@
 //! measurement asks for it.
 
 mod access;
+mod admin;
 mod carrier;
 pub mod config;
 mod connection;
@@ -22,6 +23,7 @@ mod listeners;
 mod lock;
 mod metrics;
 mod outbox;
+mod proxy_protocol;
 mod server;
 mod shared;
 mod signals;
@@ -32,6 +34,6 @@ mod tls;
 mod udp;
 mod vantage;
 
-pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret};
+pub use config::{CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};

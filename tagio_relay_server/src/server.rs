@@ -65,7 +65,7 @@ impl Reloader {
     /// From now on; who is in stays in. A certificate that cannot be used leaves the old one.
     pub fn reload(&self, config: &Config) {
         let Some(shared) = self.0.upgrade() else { return };
-        shared.reload(config.auth.as_ref(), config.limits.clone());
+        shared.reload(config);
         if let Err(error) = shared.tls.reload(&config.certificate, &shared.data_dir) {
             error!("the old certificate stays: {error:#}");
         }
@@ -91,7 +91,7 @@ impl Server {
         let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
         let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
         let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
-        let shared = Arc::new(Shared::new(parts, config.auth.as_ref(), config.limits.clone()));
+        let shared = Arc::new(Shared::new(parts, config));
         Ok(Self { shared, listeners, metrics, streams: opened, addrs, store_thread })
     }
 

@@ -1,7 +1,7 @@
 //! What all tasks of a server share.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -15,14 +15,33 @@ use tagio_wire::PublicKey;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AuthHash, config::Secret, http::streams::Streams, hub::Hub, identity::RelayKey, lock::lock,
-    store::Store, tls::Tls, udp::UdpSockets,
+    access::AuthHash,
+    admin::Admin,
+    config::{Config, TrustedProxies},
+    http::streams::Streams,
+    hub::Hub,
+    identity::RelayKey,
+    lock::lock,
+    store::Store,
+    tls::Tls,
+    udp::UdpSockets,
 };
 
 /// What can change while the server runs.
 struct Policy {
     auth: Option<AuthHash>,
     limits: Arc<Limits>,
+    trusted_proxies: TrustedProxies,
+}
+
+impl Policy {
+    fn new(config: &Config) -> Self {
+        Self {
+            auth: config.auth.as_ref().map(AuthHash::new),
+            limits: Arc::new(config.limits.clone()),
+            trusted_proxies: config.trusted_proxies.clone(),
+        }
+    }
 }
 
 /// See the module.
@@ -31,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) admission: Mutex<Admission>,
     pub(crate) stun: Mutex<StunServer>,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) admin: Admin,
     pub(crate) store: Store,
     pub(crate) key: RelayKey,
     pub(crate) tls: Tls,
@@ -56,7 +76,8 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
-    pub(crate) fn new(parts: Parts, auth: Option<&Secret>, limits: Limits) -> Self {
+    pub(crate) fn new(parts: Parts, config: &Config) -> Self {
+        let limits = &config.limits;
         let denials = Arc::new(Denials::default());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let Parts { store, key, tls, data_dir, streams, sockets, public_addr } = parts;
@@ -65,6 +86,7 @@ impl Shared {
             admission: Mutex::new(Admission::new(limits.clone())),
             stun: Mutex::new(StunServer::new(limits.clone())),
             denials,
+            admin: Admin::new(config.admin_token.as_ref()),
             store,
             key,
             tls,
@@ -73,7 +95,7 @@ impl Shared {
             sockets,
             public_addr,
             handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
-            policy: RwLock::new(Policy { auth: auth.map(AuthHash::new), limits: Arc::new(limits) }),
+            policy: RwLock::new(Policy::new(config)),
         }
     }
 
@@ -89,13 +111,19 @@ impl Shared {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).auth.clone()
     }
 
-    /// Other secret and limits from now on; who is in stays in.
-    pub(crate) fn reload(&self, auth: Option<&Secret>, limits: Limits) {
+    /// Works out by whom a client's address is known.
+    pub(crate) fn with_trusted_proxies<T>(&self, ask: impl FnOnce(&TrustedProxies) -> T) -> T {
+        ask(&self.policy.read().unwrap_or_else(PoisonError::into_inner).trusted_proxies)
+    }
+
+    /// Other secret, limits and trusted proxies from now on; who is in stays in.
+    pub(crate) fn reload(&self, config: &Config) {
+        let limits = &config.limits;
         lock(&self.hub).set_limits(limits.clone());
         lock(&self.admission).set_limits(limits.clone());
         lock(&self.stun).set_limits(limits.clone());
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) =
-            Policy { auth: auth.map(AuthHash::new), limits: Arc::new(limits) };
+        self.admin.set_token(config.admin_token.as_ref());
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }
 
     /// Lets a second pass.
@@ -103,6 +131,7 @@ impl Shared {
         lock(&self.hub).handle_timeout();
         lock(&self.admission).handle_timeout(Instant::now());
         lock(&self.stun).handle_timeout(Instant::now());
+        self.admin.handle_timeout(self);
     }
 }
 
@@ -110,13 +139,32 @@ impl Shared {
 pub(crate) struct Pass {
     shared: Arc<Shared>,
     net: SourceNet,
+    /// Its address counts for nothing: see [`Admission::open_proxy`].
+    is_proxy: bool,
     is_established: AtomicBool,
 }
 
 impl Pass {
     pub(crate) fn open(shared: &Arc<Shared>, net: SourceNet) -> Result<Self, Denial> {
         lock(&shared.admission).open(net)?;
-        Ok(Self { shared: Arc::clone(shared), net, is_established: AtomicBool::new(false) })
+        Ok(Self::new(shared, net, false))
+    }
+
+    /// As [`Pass::open`], for somebody who may be a believed proxy.
+    pub(crate) fn open_at(shared: &Arc<Shared>, ip: IpAddr) -> Result<Self, Denial> {
+        if !shared.with_trusted_proxies(|proxies| proxies.contains(ip)) {
+            return Self::open(shared, SourceNet::from(ip));
+        }
+        lock(&shared.admission).open_proxy()?;
+        Ok(Self::new(shared, SourceNet::from(ip), true))
+    }
+
+    fn new(shared: &Arc<Shared>, net: SourceNet, is_proxy: bool) -> Self {
+        Self { shared: Arc::clone(shared), net, is_proxy, is_established: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_proxy(&self) -> bool {
+        self.is_proxy
     }
 
     pub(crate) fn net(&self) -> SourceNet {
@@ -125,7 +173,7 @@ impl Pass {
 
     /// The connection is let in.
     pub(crate) fn establish(&self) {
-        if !self.is_established.swap(true, Ordering::Relaxed) {
+        if !self.is_established.swap(true, Ordering::Relaxed) && !self.is_proxy {
             lock(&self.shared.admission).established(self.net);
         }
     }
@@ -133,6 +181,9 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
+        if self.is_proxy {
+            return lock(&self.shared.admission).close_proxy();
+        }
         let is_established = *self.is_established.get_mut();
         let phase = if is_established { Phase::Established } else { Phase::Opening };
         lock(&self.shared.admission).close(self.net, phase);

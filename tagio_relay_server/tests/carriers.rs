@@ -116,7 +116,7 @@ async fn a_text_message_closes_a_carrier_with_1003() {
     socket.send(Message::Text("hello".into())).await.unwrap();
     let Message::Close(Some(frame)) = next(&mut socket).await.unwrap().unwrap() else { panic!("not closed") };
     assert_eq!(frame.code, CloseCode::Unsupported);
-    relay.wait_denied("opening_aborted", 1).await;
+    relay.wait_denied("websocket", 1).await;
 }
 
 #[tokio::test]

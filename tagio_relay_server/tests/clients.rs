@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use common::{Client, Keys, Relay, call, hello, http, secret};
 use tagio_wire::control::{CallFailure, ClientMessage, Hello, RelayMessage};
 
+/// Less than a draining relay gives to legs in use, and time enough for a busy machine.
+const SOON: Duration = Duration::from_secs(5);
+
 #[tokio::test]
 async fn an_id_and_the_relays_key_survive_a_restart() {
     let keys = Keys::new();
@@ -108,7 +111,7 @@ async fn a_call_reaches_its_target_with_the_callers_identity() {
 }
 
 #[tokio::test]
-async fn a_draining_relay_tells_its_clients_and_is_gone_within_a_second() {
+async fn a_draining_relay_tells_its_clients_and_waits_for_nobody_idle() {
     let relay = Relay::start().await;
     let mut client = Client::connect(&relay).await;
     let started = Instant::now();
@@ -117,7 +120,7 @@ async fn a_draining_relay_tells_its_clients_and_is_gone_within_a_second() {
     assert!((200..=3000).contains(&reconnect_in_ms));
     let addr = relay.addr;
     relay.ended().await;
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < SOON, "{:?}", started.elapsed());
     assert!(tokio::net::TcpStream::connect(addr).await.is_err());
 }
 

@@ -152,7 +152,7 @@ async fn legs_nobody_uses_are_gone() {
     for expected in [1, 0] {
         let started = Instant::now();
         while relay.metric("tagio_relay_legs").await > expected {
-            assert!(started.elapsed() < Duration::from_secs(5));
+            assert!(started.elapsed() < Duration::from_secs(20));
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -188,7 +188,7 @@ async fn a_leg_in_use_keeps_a_draining_relay_up_for_a_short_time() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     relay.ended().await;
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Instant,
 };
@@ -25,6 +26,15 @@ impl From<IpAddr> for SourceNet {
                 IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
             }
         })
+    }
+}
+
+impl fmt::Display for SourceNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(v4) => write!(f, "{v4}"),
+            IpAddr::V6(v6) => write!(f, "{v6}/64"),
+        }
     }
 }
 
@@ -105,6 +115,21 @@ impl Admission {
         counts.opening += 1;
         self.total += 1;
         Ok(())
+    }
+
+    /// A connection from a believed proxy has come. Many clients share its address, so only the total counts; each of
+    /// them has an [`Admission::open`] of its own once the proxy has told its address.
+    pub fn open_proxy(&mut self) -> Result<(), Denial> {
+        if self.total >= self.limits.connections_max {
+            return Err(Denial::Full);
+        }
+        self.total += 1;
+        Ok(())
+    }
+
+    /// Such a connection is gone.
+    pub fn close_proxy(&mut self) {
+        self.total = self.total.saturating_sub(1);
     }
 
     /// It is let in.

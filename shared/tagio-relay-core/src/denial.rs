@@ -27,6 +27,8 @@ macro_rules! denials {
 denials! {
     /// First bytes that belong to no protocol of ours.
     BadPreface = "bad_preface",
+    /// A PROXY protocol header from a stranger, or one that does not parse.
+    BadProxy = "bad_proxy",
     /// Opening or handshake not done in time.
     OpeningDeadline = "opening_deadline",
     /// Closed by the client before it was let in.
@@ -113,6 +115,10 @@ denials! {
     HttpAborted = "http_aborted",
     /// A request to a stream over HTTP that there is not, or not any more.
     StreamUnknown = "stream_unknown",
+    /// A piece of a stream over HTTP at an offset where none is expected.
+    StreamGap = "stream_gap",
+    /// A WebSocket that broke its rules, or that sent text or too much at once.
+    WebSocket = "websocket",
     /// A TLS handshake that failed.
     Tls = "tls",
 }

@@ -75,6 +75,21 @@ pub const HELD_PACKETS_MAX: usize = 2;
 /// The longest of them: no first flight has longer ones.
 pub const HELD_PACKET_BYTES_MAX: usize = 1500;
 
+/// A leg, for the relay's admin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegView {
+    /// Who meets on it.
+    pub parties: Parties,
+    /// How the caller's end and the target's are reached, if they are bound.
+    pub routes: [Option<Route>; 2],
+    /// Since the call.
+    pub age: Duration,
+    /// Since the last packet.
+    pub idle: Duration,
+    /// In the packets that were forwarded.
+    pub bytes: u64,
+}
+
 /// What binding an end brings about.
 #[derive(Debug, Default)]
 pub struct Bound {
@@ -117,8 +132,11 @@ struct Leg {
     met: bool,
     /// At most [`HELD_PACKETS_MAX`]; none once it has met.
     held: Vec<Held>,
+    created: Instant,
     /// Creation, then the last packet or binding.
     active: Instant,
+    /// In the packets that were forwarded.
+    bytes: u64,
     /// INVARIANT: `(queued, channel)` is in `Legs::deadlines`, and not later than the leg's true deadline.
     queued: Instant,
 }
@@ -175,8 +193,18 @@ impl Legs {
         let ends = grants.map(|grant| End { token: grant.token, route: None });
         let queued = now + Duration::from_secs(limits.leg_unbound_secs.into());
         self.deadlines.insert((queued, channel));
-        self.legs
-            .insert(channel, Leg { ends, call, parties, met: false, held: Vec::new(), active: now, queued });
+        let leg = Leg {
+            ends,
+            call,
+            parties,
+            met: false,
+            held: Vec::new(),
+            created: now,
+            active: now,
+            bytes: 0,
+            queued,
+        };
+        self.legs.insert(channel, leg);
         *self.by_caller.entry(parties.caller).or_default() += 1;
         *self.by_target.entry(parties.target).or_default() += 1;
         *self.by_approach.entry(approach).or_default() += 1;
@@ -192,7 +220,8 @@ impl Legs {
             .position(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
             .ok_or(Denial::LegUnknown)?;
         let before = leg.ends[index].route.replace(route);
-        let held = leg.held.extract_if(.., |held| held.to == index).map(|held| held.packet).collect();
+        let held: Vec<_> = leg.held.extract_if(.., |held| held.to == index).map(|held| held.packet).collect();
+        leg.bytes += held.iter().map(|packet| packet.len() as u64).sum::<u64>();
         if !leg.met && leg.ends.iter().all(|end| end.route.is_some()) {
             leg.met = true;
             release(&mut self.by_approach, leg.parties.approach());
@@ -218,8 +247,15 @@ impl Legs {
         }
     }
 
-    /// Where a packet goes that came `from` one end of `channel`. The hot path: two look-ups, no allocation.
-    pub fn forward(&mut self, from: Route, channel: Channel, now: Instant) -> Result<Route, Denial> {
+    /// Where a packet of `len` bytes goes that came `from` one end of `channel`. The hot path: two look-ups, no
+    /// allocation.
+    pub fn forward(
+        &mut self,
+        from: Route,
+        channel: Channel,
+        len: usize,
+        now: Instant,
+    ) -> Result<Route, Denial> {
         let leg = self.legs.get_mut(&channel).ok_or(Denial::LegUnknown)?;
         let [a, b] = &leg.ends;
         let to = if a.route == Some(from) {
@@ -231,6 +267,7 @@ impl Legs {
         };
         let to = to.ok_or(Denial::LegUnbound)?;
         leg.active = now;
+        leg.bytes += len as u64;
         Ok(to)
     }
 
@@ -275,6 +312,21 @@ impl Legs {
             self.deadlines.insert((leg.queued, channel));
         }
         None
+    }
+
+    /// Those used last, at most `max`, the last one first. Walks through all of them.
+    pub fn latest(&self, max: usize, now: Instant) -> Vec<LegView> {
+        let mut legs: Vec<&Leg> =
+            self.deadlines.iter().filter_map(|(_, channel)| self.legs.get(channel)).collect();
+        legs.sort_unstable_by_key(|leg| std::cmp::Reverse((leg.active, leg.created)));
+        let view = |leg: &Leg| LegView {
+            parties: leg.parties,
+            routes: leg.ends.each_ref().map(|end| end.route),
+            age: now.saturating_duration_since(leg.created),
+            idle: now.saturating_duration_since(leg.active),
+            bytes: leg.bytes,
+        };
+        legs.into_iter().take(max).map(view).collect()
     }
 
     /// How many there are.

@@ -40,6 +40,19 @@ pub struct Heard {
     pub replaced: Option<ConnId>,
 }
 
+/// A connected client, for the relay's admin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientView {
+    /// Who it is.
+    pub client: Client,
+    /// Since it was let in.
+    pub age: Duration,
+    /// Since it said something.
+    pub silence: Duration,
+    /// Its calls that still have a leg.
+    pub calls: usize,
+}
+
 /// On which connections an ID can be called.
 #[derive(Debug, Default)]
 struct Callable {
@@ -53,6 +66,7 @@ struct Entry {
     client: Client,
     /// Whether it has shown that it is no replay.
     proven: bool,
+    since: Instant,
     heard: Instant,
     /// INVARIANT: `(queued, conn)` is in `Presence::deadlines`, and not later than the true deadline.
     queued: Instant,
@@ -84,7 +98,8 @@ impl Presence {
         let queued = now + timeout;
         self.deadlines.insert((queued, conn));
         let calls = Vec::new();
-        self.entries.insert(conn, Entry { client, proven, heard: now, queued, messages: now, calls });
+        self.entries
+            .insert(conn, Entry { client, proven, since: now, heard: now, queued, messages: now, calls });
         if !client.presence {
             return None;
         }
@@ -185,6 +200,17 @@ impl Presence {
     /// All connections, oldest first.
     pub fn conns(&self) -> impl Iterator<Item = ConnId> {
         self.entries.keys().copied()
+    }
+
+    /// The newest clients, at most `max`, newest first.
+    pub fn newest(&self, max: usize, now: Instant) -> Vec<ClientView> {
+        let view = |entry: &Entry| ClientView {
+            client: entry.client,
+            age: now.saturating_duration_since(entry.since),
+            silence: now.saturating_duration_since(entry.heard),
+            calls: entry.calls.len(),
+        };
+        self.entries.values().rev().take(max).map(view).collect()
     }
 
     /// How many clients are connected.

@@ -353,7 +353,7 @@ impl<R: CryptoRng> RelayState<R> {
     }
 
     fn forward(&mut self, from: Route, channel: Channel, packet: &[u8], now: Instant) -> Option<Route> {
-        match self.legs.forward(from, channel, now) {
+        match self.legs.forward(from, channel, packet.len(), now) {
             Ok(to) => {
                 self.count_packet(packet.len());
                 Some(to)

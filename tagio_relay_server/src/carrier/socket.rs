@@ -22,6 +22,10 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// The relay's end.
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {

@@ -3,16 +3,19 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Buf, Bytes};
 use futures_util::{Sink, Stream};
+use tagio_relay_core::{Denial, Denials};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Error, Message,
+        error::ProtocolError,
         protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
@@ -36,12 +39,14 @@ pub(crate) struct WebSocketCarrier {
     rest: Bytes,
     /// A text message came: the client is told so and hears no more.
     is_refusing: bool,
+    /// What carries only fails; here is known why.
+    denials: Arc<Denials>,
 }
 
 impl WebSocketCarrier {
     /// `socket` should have been made with [`WebSocketCarrier::config`].
-    pub(crate) fn new(socket: WebSocket) -> Self {
-        Self { socket, rest: Bytes::new(), is_refusing: false }
+    pub(crate) fn new(socket: WebSocket, denials: Arc<Denials>) -> Self {
+        Self { socket, rest: Bytes::new(), is_refusing: false, denials }
     }
 
     /// What a WebSocket for this purpose may hold.
@@ -53,6 +58,21 @@ impl WebSocketCarrier {
             .max_write_buffer_size(2 * SENT_BYTES_MAX)
             .max_message_size(Some(RECEIVED_BYTES_MAX))
             .max_frame_size(Some(RECEIVED_BYTES_MAX))
+    }
+
+    /// The next message; `None` at the end.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Message>>> {
+        let message = ready!(Pin::new(&mut self.socket).poll_next(cx)).transpose();
+        let is_broken = match &message {
+            Ok(message) => matches!(message, Some(Message::Text(_))),
+            // A client that leaves without a close has had enough, no more.
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => false,
+            Err(error) => matches!(error, Error::Protocol(_) | Error::Capacity(_) | Error::Utf8(_)),
+        };
+        if is_broken {
+            self.denials.count(Denial::WebSocket);
+        }
+        Poll::Ready(message.map_err(into_io))
     }
 
     /// Closes with 1003, then fails.
@@ -70,7 +90,7 @@ impl AsyncRead for WebSocketCarrier {
             if this.is_refusing {
                 return this.poll_refuse(cx);
             }
-            match ready!(Pin::new(&mut this.socket).poll_next(cx)).transpose().map_err(into_io)? {
+            match ready!(this.poll_message(cx))? {
                 None | Some(Message::Close(_)) => return Poll::Ready(Ok(())),
                 Some(Message::Binary(bytes)) => this.rest = bytes,
                 // Answered by the library.

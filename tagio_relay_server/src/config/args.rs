@@ -7,9 +7,10 @@ use std::{
 };
 
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use ipnet::IpNet;
 use tagio_process::LogFormat;
 
-use super::{MetricsBind, parse_metrics_bind};
+use super::{MetricsBind, parse_metrics_bind, proxies::parse_network};
 
 /// Port for hosts of containers that choose it themselves.
 const PORT_VARIABLE: &str = "PORT";
@@ -49,6 +50,10 @@ pub struct Args {
     /// Address of the metrics page, or off [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", value_parser = parse_metrics_bind)]
     pub metrics_bind: Option<MetricsBind>,
+
+    /// Proxy whose word on client addresses is believed: an address or a network; repeatable [default: none]
+    #[arg(long, value_name = "CIDR", value_parser = parse_network)]
+    pub trusted_proxy: Vec<IpNet>,
 
     /// Say more; twice: say everything
     #[arg(short, long, action = ArgAction::Count)]

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Deserializer, de::Error};
 use tagio_relay_core::Limits;
 
-use super::{MetricsBind, parse_metrics_bind};
+use super::{MetricsBind, TrustedProxies, parse_metrics_bind, proxies::parse_network};
 
 /// What a file may say. Names are those of the flags.
 #[derive(Debug, Default, Deserialize)]
@@ -19,8 +19,11 @@ pub(super) struct FileSettings {
     pub(super) bind: Option<Vec<SocketAddr>>,
     pub(super) public_ip: Option<IpAddr>,
     pub(super) auth: Option<String>,
+    pub(super) admin_token: Option<String>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
+    #[serde(deserialize_with = "trusted_proxies")]
+    pub(super) trusted_proxy: TrustedProxies,
     pub(super) data_dir: Option<PathBuf>,
     #[serde(deserialize_with = "metrics_bind")]
     pub(super) metrics_bind: Option<MetricsBind>,
@@ -40,6 +43,11 @@ impl FileSettings {
             anyhow!("{shown}, line {line}: {what}")
         })
     }
+}
+
+fn trusted_proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrustedProxies, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| parse_network(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 fn metrics_bind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MetricsBind>, D::Error> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod file;
+mod proxies;
 
 use std::{
     fmt,
@@ -14,6 +15,7 @@ use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
 pub use args::{Args, LogFormatArg};
+pub use proxies::TrustedProxies;
 
 /// Where the server listens when nobody says otherwise: the port that every network lets out.
 const DEFAULT_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443);
@@ -91,6 +93,8 @@ pub struct Config {
     pub public_ip: Option<IpAddr>,
     /// What clients must show.
     pub auth: Option<Secret>,
+    /// Opens the admin's page; without it there is none.
+    pub admin_token: Option<Secret>,
     /// What TLS shows.
     pub certificate: CertificateSource,
     /// For the key and the ID bindings.
@@ -99,6 +103,8 @@ pub struct Config {
     pub metrics: MetricsBind,
     /// Where STUN is asked besides; left out where it is taken.
     pub stun_port: SecondPort,
+    /// Whose word on client addresses is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Every bound.
     pub limits: Limits,
 }
@@ -129,11 +135,13 @@ impl Config {
             binds,
             public_ip: args.public_ip.or(file.public_ip),
             auth: auth.map(Secret::new),
+            admin_token: file.admin_token.filter(|token| !token.is_empty()).map(Secret::new),
             certificate: certificate(args, file.cert, file.key)?,
             data_dir: tagio_process::data_dir(chosen_dir.as_deref())
                 .context("cannot use the data directory; choose another with --data-dir")?,
             metrics,
             stun_port: second_port(file.stun_port),
+            trusted_proxies: trusted_proxies(args, file.trusted_proxy),
             limits: file.limits,
         })
     }
@@ -151,6 +159,10 @@ fn certificate(args: &Args, cert: Option<PathBuf>, key: Option<PathBuf>) -> Resu
         (None, None) => Ok(CertificateSource::SelfSigned),
         (Some(_), None) | (None, Some(_)) => bail!("cert and key belong together: name both files"),
     }
+}
+
+fn trusted_proxies(args: &Args, file: TrustedProxies) -> TrustedProxies {
+    if args.trusted_proxy.is_empty() { file } else { args.trusted_proxy.iter().copied().collect() }
 }
 
 fn second_port(chosen: Option<u16>) -> SecondPort {

@@ -7,7 +7,6 @@ use hyper::{StatusCode, body::Incoming};
 use super::reply::{self, Reply, TEXT};
 
 /// The whole of a body; the answer to one that is longer than `bytes_max` or that breaks off.
-#[expect(dead_code, reason = "for the message protocol's POST, which comes next")]
 pub(crate) async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, Box<Reply>> {
     match Limited::new(body, bytes_max).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),

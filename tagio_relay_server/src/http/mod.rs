@@ -3,11 +3,14 @@
 //! `router` says what there is. A connection has one deadline, which every request moves; it covers slow headers, slow
 //! bodies, slow readers and silence alike.
 
+mod admin;
 mod body;
+mod forwarded;
 mod pages;
 mod reply;
 mod router;
 pub(crate) mod streams;
+mod template;
 mod visit;
 mod websocket;
 
@@ -29,7 +32,7 @@ use crate::{
     shared::Shared,
 };
 use reply::Reply;
-use visit::Visit;
+use visit::{Progress, Visit};
 
 /// Longest request line with headers: browsers send about 1 kB.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -43,9 +46,10 @@ pub(crate) async fn serve_front(
     visitor: Visitor,
 ) -> Result<(), Denial> {
     let local = socket.get_ref().local_addr().map_err(|_| Denial::Http)?;
-    let visit = Visit::new(Arc::clone(shared), visitor, local);
+    let is_tls = socket.get_ref().is_tls();
+    let visit = Visit::new(Arc::clone(shared), visitor, local, is_tls);
     // Boxed: what comes after an upgrade shall not pay for it.
-    let (mut socket, unread) = Box::pin(converse(&visit, socket)).await?;
+    let Some((mut socket, unread)) = Box::pin(converse(&visit, socket)).await? else { return Ok(()) };
     match visit.into_upgrade() {
         Some(upgrade) => Box::pin(websocket::serve(shared, upgrade, socket, unread)).await,
         None => {
@@ -56,10 +60,14 @@ pub(crate) async fn serve_front(
     }
 }
 
-/// Answers requests until there are no more; the connection, and what was read of it too much.
-async fn converse(visit: &Visit, socket: Rewound<Socket>) -> Result<(Rewound<Socket>, Bytes), Denial> {
+/// Answers requests until there are no more; the connection, if it still stands, and what was read of it too much.
+async fn converse(
+    visit: &Visit,
+    socket: Rewound<Socket>,
+) -> Result<Option<(Rewound<Socket>, Bytes)>, Denial> {
     let service = service_fn(|request| {
         Box::pin(async move {
+            visit.begin();
             let reply = router::answer(visit, request).await;
             visit.answered();
             Ok::<_, Infallible>(reply)
@@ -69,12 +77,20 @@ async fn converse(visit: &Visit, socket: Rewound<Socket>) -> Result<(Rewound<Soc
     let requests = builder.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(socket), service);
     tokio::select! {
         done = requests.without_shutdown() => match done {
-            Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
-            Err(error) if error.is_parse() || !visit.has_answered() => Err(Denial::Http),
-            // A client that does not wait for an answer any more.
-            Err(_) => Err(Denial::HttpAborted),
+            Ok(parts) => Ok(Some((parts.io.into_inner(), parts.read_buf))),
+            Err(error) if error.is_parse() => Err(Denial::Http),
+            Err(_) => match visit.progress() {
+                Progress::Opening => Err(Denial::Http),
+                // A client that does not wait for an answer any more.
+                Progress::Answering => Err(Denial::HttpAborted),
+                // One that has seen enough, of events for example.
+                Progress::Answered => Ok(None),
+            },
         },
-        () = visit.expired() => Err(Denial::Http),
+        () = visit.expired() => match visit.progress() {
+            Progress::Opening | Progress::Answering => Err(Denial::Http),
+            Progress::Answered => Ok(None),
+        },
     }
 }
 

@@ -7,10 +7,15 @@ use hyper::{
 };
 
 use super::{
-    reply::{self, HTML, Reply, TEXT},
+    reply::{self, Reply, TEXT},
+    template::fill,
     visit::Visit,
 };
-use crate::{metrics, shared::Shared};
+use crate::{lock::lock, metrics, shared::Shared};
+
+const FRONT: &str = include_str!("../web/front.html");
+/// Of this program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
 
@@ -29,14 +34,38 @@ pub(super) fn welcome(visit: &Visit, request: &Request<Incoming>) -> Reply {
         Some(public) => public.to_string(),
         None => dialled(request, local.port()).unwrap_or_else(|| local.to_string()),
     };
-    let key = shared.public_key();
-    let text = format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>TagIO relay</title>\n\
-         <h1>TagIO relay</h1>\n<p>This server brings TagIO desktops together. It sees neither screens nor \
-         keys.</p>\n<p>To use it, paste this into TagIO's settings:</p>\n<pre>{address}#{key}</pre>\n</html>\n"
-    );
-    reply::page(StatusCode::OK, HTML, text)
+    let (gauges, is_draining) = {
+        let hub = lock(&shared.hub);
+        (hub.gauges(), hub.is_draining())
+    };
+    let secret = "This relay asks for a secret besides, which its admin gives out. ";
+    let online = match gauges.callable {
+        0 => "No device can be reached now".to_owned(),
+        1 => "One device can be reached now".to_owned(),
+        more => format!("{more} devices can be reached now"),
+    };
+    let values = [
+        ("state", if is_draining { "stops in a moment" } else { "running" }),
+        ("line", &format!("{address}#{}", shared.public_key())),
+        ("secret", if shared.auth().is_some() { secret } else { "" }),
+        ("online", &online),
+        ("version", VERSION),
+    ];
+    reply::html(StatusCode::OK, fill(FRONT, &values))
+}
+
+/// A file that pages load.
+pub(super) fn file(path: &str) -> Option<Reply> {
+    let (kind, text) = match path {
+        "/style.css" => ("text/css; charset=utf-8", include_str!("../web/style.css")),
+        "/front.js" => ("text/javascript; charset=utf-8", include_str!("../web/front.js")),
+        "/admin.js" => ("text/javascript; charset=utf-8", include_str!("../web/admin.js")),
+        "/icon.svg" => ("image/svg+xml", include_str!("../../../assets/icon.svg")),
+        _ => return None,
+    };
+    let mut reply = reply::of(StatusCode::OK, HeaderValue::from_static(kind), text);
+    reply.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Some(reply)
 }
 
 /// The address by which the browser came, if it looks like one: it goes into a page.

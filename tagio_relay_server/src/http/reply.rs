@@ -1,23 +1,34 @@
 //! Answers.
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
 };
 use tagio_relay_core::Denial;
 
+use crate::{admin::Events, shared::Shared};
+
 /// What a request is answered with.
-pub(crate) type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Body>;
+
+/// Bytes at once, or the events of the admin's page.
+pub(crate) type Body = Either<Full<Bytes>, Events>;
 
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+/// What pages may load: their own relay's files, and nothing else.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
 pub(crate) const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// An answer of any kind, after which the connection serves on. Nobody may store it.
 pub(crate) fn of(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Full::new(body.into()));
+    let mut reply = Response::new(Either::Left(Full::new(body.into())));
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, kind);
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -28,6 +39,16 @@ pub(crate) fn of(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) 
 pub(crate) fn page(status: StatusCode, kind: HeaderValue, text: String) -> Reply {
     let mut reply = of(status, kind, text);
     reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+/// A page for a browser, which fetches its files by the same connection.
+pub(crate) fn html(status: StatusCode, text: String) -> Reply {
+    let mut reply = of(status, HTML, text);
+    let headers = reply.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     reply
 }
 
@@ -46,8 +67,9 @@ pub(crate) fn bad_request(why: &'static str) -> Reply {
     page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))
 }
 
-/// A limit is reached.
-pub(crate) fn denied(denial: Denial) -> Reply {
+/// A limit is reached: counts it and says so.
+pub(crate) fn denied(shared: &Shared, denial: Denial) -> Reply {
+    shared.denials.count(denial);
     let status = match denial {
         Denial::Full | Denial::Draining => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::TOO_MANY_REQUESTS,

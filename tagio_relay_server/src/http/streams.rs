@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::{Method, Request, StatusCode, body::Incoming};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    body::{Body, Incoming},
+};
 use tagio_relay_core::Denial;
 use tagio_wire::carrier::{HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
 use tokio::{
@@ -28,7 +31,7 @@ use crate::{
     connection::{self, Visitor},
     listeners::report,
     lock::lock,
-    shared::{Pass, Shared},
+    shared::Shared,
 };
 
 /// Streams that wait for their task: as many as come while the runtime is busy for a moment.
@@ -139,7 +142,7 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>, rest: &str
     let method = request.method().clone();
     let answered = match (method, Target::parse(rest)) {
         (_, None) => Err(Refused::Unknown),
-        (Method::POST, Some(Target::All)) => open(visit),
+        (Method::POST, Some(Target::All)) => open(visit, request.headers()),
         (Method::POST, Some(Target::Piece(name, offset))) => post(visit, request, name, offset).await,
         (Method::GET, Some(Target::Piece(name, offset))) => get(visit, name, offset).await,
         (Method::DELETE, Some(Target::Stream(name))) => delete(visit, name),
@@ -164,15 +167,19 @@ fn refuse(visit: &Visit, refused: &Refused) -> Reply {
                 format!("at most {HTTP_PIECE_BYTES_MAX} bytes\n"),
             )
         }
-        Refused::Denied(denial) => {
-            visit.shared.denials.count(*denial);
-            reply::denied(*denial)
+        Refused::Denied(denial) => reply::denied(&visit.shared, *denial),
+        Refused::Trouble(Trouble::Gap(offset)) => {
+            visit.shared.denials.count(Denial::StreamGap);
+            conflict(*offset)
         }
-        Refused::Trouble(Trouble::Gap(offset) | Trouble::Superseded(offset)) => {
-            reply::of(StatusCode::CONFLICT, TEXT, offset.to_string())
-        }
+        Refused::Trouble(Trouble::Superseded(offset)) => conflict(*offset),
         Refused::Trouble(Trouble::Over) => reply::of(StatusCode::GONE, TEXT, "the stream is over\n"),
     }
+}
+
+/// What the client should name instead.
+fn conflict(offset: u64) -> Reply {
+    reply::of(StatusCode::CONFLICT, TEXT, offset.to_string())
 }
 
 /// What a path below the streams' means.
@@ -198,16 +205,17 @@ impl Target {
     }
 }
 
-fn open(visit: &Visit) -> Result<Reply, Refused> {
-    let visitor = visit.newcomer();
-    let pass = Pass::open(&visit.shared, visitor.pass.net()).map_err(Refused::Denied)?;
-    let visitor = Visitor { pass: Arc::new(pass), ..visitor };
+fn open(visit: &Visit, headers: &HeaderMap) -> Result<Reply, Refused> {
+    let visitor = visit.newcomer(headers).map_err(Refused::Denied)?;
     let name = visit.shared.streams.open(visitor).map_err(Refused::Denied)?;
     Ok(reply::of(StatusCode::CREATED, TEXT, format!("{name:032x}")))
 }
 
 async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64) -> Result<Reply, Refused> {
     let exchange = find(visit, name)?;
+    if request.body().size_hint().lower() > HTTP_PIECE_BYTES_MAX as u64 {
+        return Err(Refused::TooLong);
+    }
     visit.allow(HTTP_WAIT);
     let deadline = Instant::now() + HTTP_WAIT;
     let (number, mut end) = exchange.begin_post(offset)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     Request, StatusCode,
     body::Incoming,
@@ -48,7 +48,8 @@ pub(super) async fn serve(
     match upgrade {
         Upgrade::Carrier(visitor) => {
             let socket = open(socket, unread, WebSocketCarrier::config()).await;
-            let carrier = Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket)));
+            let carrier =
+                Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket, Arc::clone(&shared.denials))));
             connection::serve_carried(shared, carrier, visitor).await
         }
     }
@@ -61,7 +62,7 @@ pub(super) fn accept(
     protocol: Option<&'static str>,
     upgrade: impl FnOnce(Visitor) -> Upgrade,
 ) -> Reply {
-    let Ok(mut reply) = create_response_with_body(request, Full::default) else {
+    let Ok(mut reply) = create_response_with_body(request, || Either::Left(Full::default())) else {
         return not_asked_for();
     };
     if let Some(protocol) = protocol {
@@ -70,7 +71,10 @@ pub(super) fn accept(
         }
         reply.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     }
-    visit.set_upgrade(upgrade(visit.newcomer()));
+    match visit.upgraded(request.headers()) {
+        Ok(visitor) => visit.set_upgrade(upgrade(visitor)),
+        Err(denial) => return reply::denied(&visit.shared, denial),
+    }
     reply
 }
 

@@ -52,7 +52,9 @@ impl Kind {
             Self::Ws | Self::Wss => {
                 Box::new(over_websocket(websocket(self.socket(relay).await).await.unwrap()))
             }
-            Self::Http | Self::Https => over_http(self, relay).await.unwrap(),
+            Self::Http | Self::Https => {
+                over_http(self.socket(relay).await, self.socket(relay).await).await.unwrap()
+            }
         }
     }
 
@@ -126,7 +128,18 @@ impl ServerCertVerifier for AnyCertificate {
 
 /// A WebSocket that carries.
 pub async fn websocket<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Result<WebSocketStream<S>> {
+    websocket_with(stream, &[]).await
+}
+
+/// As [`websocket`], with headers of one's own.
+pub async fn websocket_with<S>(stream: S, headers: &[(&'static str, &str)]) -> Result<WebSocketStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut request = "ws://relay.example/tagio".into_client_request()?;
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse()?);
+    }
     request.headers_mut().insert("sec-websocket-protocol", "tagio".parse()?);
     Ok(timeout(PATIENCE, client_async(request, stream)).await??.0)
 }
@@ -225,9 +238,8 @@ pub async fn open_stream(requests: &mut Requests) -> Result<String> {
 }
 
 /// A stream over HTTP, with a connection for each direction.
-async fn over_http(kind: Kind, relay: SocketAddr) -> Result<AnyLink> {
-    let mut up = Requests::new(kind.socket(relay).await);
-    let mut down = Requests::new(kind.socket(relay).await);
+pub async fn over_http(up: AnyLink, down: AnyLink) -> Result<AnyLink> {
+    let (mut up, mut down) = (Requests::new(up), Requests::new(down));
     let name = open_stream(&mut up).await?;
     let (ours, theirs) = duplex(64 * 1024);
     let (mut read, mut write) = split(theirs);

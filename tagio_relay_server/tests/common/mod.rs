@@ -13,7 +13,9 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use snow::{Builder, TransportState};
 use tagio_relay_core::Limits;
-use tagio_relay_server::{CertificateSource, Config, MetricsBind, SecondPort, Secret, Server};
+use tagio_relay_server::{
+    CertificateSource, Config, MetricsBind, SecondPort, Secret, Server, TrustedProxies,
+};
 use tagio_wire::{
     PeerId, PublicKey,
     control::{
@@ -34,7 +36,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Longer than anything here takes, shorter than patience.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Any free port, IPv4 only.
 pub const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -44,10 +46,12 @@ pub fn config(dir: &Path) -> Config {
         binds: vec![ANY],
         public_ip: None,
         auth: None,
+        admin_token: None,
         certificate: CertificateSource::SelfSigned,
         data_dir: dir.to_owned(),
         metrics: MetricsBind::At(ANY),
         stun_port: SecondPort::Next,
+        trusted_proxies: TrustedProxies::default(),
         limits: Limits::default(),
     }
 }
@@ -126,9 +130,15 @@ impl Relay {
     }
 }
 
-/// Sends a request and reads everything that comes back.
+/// Sends a request, the last of its connection, and reads everything that comes back.
 pub async fn http(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).await.unwrap();
+    let says_itself = request.contains("\r\nConnection: ");
+    let request = if says_itself {
+        request.to_owned()
+    } else {
+        request.replacen("\r\n", "\r\nConnection: close\r\n", 1)
+    };
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
