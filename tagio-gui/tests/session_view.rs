@@ -244,7 +244,8 @@ fn a_relayed_session_says_why_and_what_would_change_it() {
     let mut harness = session(ViewerStatus { path: Some(PathKind::Relay), search: search.clone(), ..live() });
     click(&mut harness, "via relay  ·  4 ms");
     let (why, what) = words::relayed(Relayed::BothHide);
-    harness.get_by_label("WebSocket over TLS through a proxy, as UDP and TCP get none");
+    harness.get_by_label("WebSocket over TLS through a proxy");
+    harness.get_by_label("UDP and TCP get no answer there, or are not wanted.");
     for label in [why, what, words::mapping(Mapping::Random), &addr(5000).to_string(), "and 2 more"] {
         harness.get_by_label(label);
     }

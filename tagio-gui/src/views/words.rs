@@ -273,15 +273,12 @@ pub const fn connected(path: PathKind) -> &'static str {
     }
 }
 
-/// What carries packets to the relay, and what that says of the network.
-pub fn carrier(carrier: Option<Carrier>) -> String {
+/// What a carrier stands in for, where it is not the best.
+pub const fn stands_in(carrier: Carrier) -> Option<&'static str> {
     match carrier {
-        None => NO_FIGURE.to_owned(),
-        Some(Carrier::Udp) => "UDP".to_owned(),
-        Some(Carrier::Stream { kind: CarrierKind::Tcp, proxied: false }) => {
-            "TCP, as UDP gets no answer".to_owned()
-        }
-        Some(other) => format!("{other}, as UDP and TCP get none"),
+        Carrier::Udp => None,
+        Carrier::Stream { kind: CarrierKind::Tcp, .. } => Some("UDP gets no answer there, or is not wanted."),
+        Carrier::Stream { .. } => Some("UDP and TCP get no answer there, or are not wanted."),
     }
 }
 

@@ -4,7 +4,7 @@ use eframe::egui::{Label, Response, Ui};
 
 use super::toolbar::menu_ui;
 use crate::{
-    engine::status::{Outcome, PathKind, PathReport, Tried, ViewerStatus},
+    engine::status::{Carrier, Outcome, PathKind, PathReport, Tried, ViewerStatus},
     theme::{TextKind, space},
     views::{
         parts::{split_row_ui, strong, text, weak},
@@ -28,11 +28,20 @@ pub(super) fn connection_menu_ui(button: &Response, status: &ViewerStatus) {
             ui.add(Label::new(weak(ui, what)).wrap());
         }
         ui.separator();
-        row_ui(ui, words::TO_THE_RELAY, &words::carrier(status.search.carrier));
+        carrier_ui(ui, status.search.carrier);
         row_ui(ui, words::OWN_NETWORK, words::mapping(status.search.own));
         row_ui(ui, words::PEER_NETWORK, status.search.peer.map_or(words::NO_FIGURE, words::mapping));
         tried_ui(ui, &status.search);
     });
+}
+
+/// By what the relay is reached.
+fn carrier_ui(ui: &mut Ui, carrier: Option<Carrier>) {
+    let Some(carrier) = carrier else { return };
+    row_ui(ui, words::TO_THE_RELAY, &carrier.to_string());
+    if let Some(why) = words::stands_in(carrier) {
+        ui.add(Label::new(weak(ui, why)).wrap());
+    }
 }
 
 /// What answered first, then what was silent.
