@@ -100,10 +100,6 @@ impl Socket {
             let stride = meta.stride.max(1);
             buf[..meta.len].chunks(stride).for_each(|message| self.switch.handle_stun(meta.addr, message));
             meta.len = 0;
-        } else if is_stun(first) {
-            let stride = meta.stride.max(1);
-            buf[..meta.len].chunks(stride).for_each(|message| self.switch.handle_stun(meta.addr, message));
-            meta.len = 0;
         }
     }
 
