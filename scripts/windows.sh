@@ -13,7 +13,7 @@ profile=${TAGIO_PROFILE:-release}
 # The DLLs that every Windows 10 has, and that the programs use. Whatever else is needed (libstdc++-6.dll,
 # libgcc_s_seh-1.dll and libwinpthread-1.dll are the usual ones) would be missing after a double-click.
 system_dlls='advapi32|api-ms-win-[a-z0-9-]+|bcrypt|bcryptprimitives|combase|comctl32|comdlg32|crypt32|cryptbase'
-system_dlls+='|d3d11|d3d12|dnsapi|dwmapi|dxgi|dxva2|gdi32|imm32|iphlpapi|kernel32|msvcrt|ncrypt|netapi32|ntdll'
+system_dlls+='|d3d11|d3d12|dnsapi|dwmapi|dxgi|dxva2|gdi32|imm32|iphlpapi|kernel32|ktmw32|msvcrt|ncrypt|netapi32|ntdll'
 system_dlls+='|ole32|oleaut32|opengl32|powrprof|propsys|psapi|rpcrt4|secur32|setupapi|shcore|shell32|shlwapi'
 system_dlls+='|synchronization|ucrtbase|uiautomationcore|user32|userenv|uxtheme|version|winmm|winspool|ws2_32|wtsapi32'
 
