@@ -7,6 +7,7 @@ use tagio_testkit::{
     Canvas, Lab, Namespace, Program,
     lab::{Host, LIMIT, PASSWORD, Relay},
     picture::assert_same,
+    wait_until,
 };
 
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 80, 1, 1);
@@ -28,6 +29,10 @@ impl Home {
         let lab = Lab::new()?;
         let (host_net, viewer_net) = (Namespace::new("host")?, Namespace::new("viewer")?);
         viewer_net.join(VIEWER, &host_net, HOST).expect("a cable");
+        wait_until("the cable to carry", LIMIT, || {
+            let ends = [viewer_net.is_joined(HOST), host_net.is_joined(VIEWER)];
+            ends.into_iter().all(|end| end.is_ok_and(|is_joined| is_joined))
+        });
         let relay_command = lab.relay_command(&format!("{HOST}:0"));
         let mut relay = Relay::start(&mut host_net.inside(&relay_command));
         let relay_flag = relay.flag();

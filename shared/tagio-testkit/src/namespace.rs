@@ -72,6 +72,13 @@ impl Namespace {
         Ok(())
     }
 
+    /// Whether the system takes the cable to this neighbour for plugged in: it may say so a second after
+    /// [`Self::join`].
+    pub fn is_joined(&self, neighbour: Ipv4Addr) -> Result<bool> {
+        let link = self.run(&["ip", "-o", "link", "show", "dev", &interface_to(neighbour)])?;
+        Ok(link.contains(" state UP "))
+    }
+
     /// Pulls the cable to this neighbour, who keeps its addresses and its routes.
     pub fn unplug(&self, neighbour: Ipv4Addr) -> Result<()> {
         self.run(&["ip", "link", "set", &interface_to(neighbour), "down"])?;
