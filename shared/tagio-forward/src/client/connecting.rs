@@ -1,0 +1,184 @@
+//! From a name to a connection that has been let in.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use noq::{Connection, ConnectionError, Endpoint, crypto::rustls::QuicClientConfig};
+use tokio::{
+    net::{UdpSocket, lookup_host},
+    time::{sleep, timeout},
+};
+use tracing::info;
+use zeroize::Zeroizing;
+
+use super::{ClientConfig, TunnelError};
+use crate::{
+    transport,
+    wire::{self, Answer},
+};
+
+/// One address of the server has this long to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the client looks whether its packets would leave from another address.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long the server has to hear that the client leaves.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+const LEAVING: noq::VarInt = noq::VarInt::from_u32(0);
+/// TLS alerts (RFC 8446, 6.2) that speak of certificates, as QUIC carries them (RFC 9001, 4.8).
+const BAD_CERTIFICATE_ALERTS: std::ops::RangeInclusive<u64> = 0x12a..=0x130;
+
+pub(super) struct Connector {
+    endpoint: Endpoint,
+    quic: noq::ClientConfig,
+    host: String,
+    port: u16,
+    server_name: String,
+    token: Option<Zeroizing<String>>,
+}
+
+impl Connector {
+    pub(super) fn new(config: &ClientConfig) -> Result<Self, TunnelError> {
+        let broken = |error: io::Error| TunnelError::Network(error.to_string());
+        let endpoint = Endpoint::client(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0))
+            .or_else(|_| Endpoint::client(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)))
+            .map_err(broken)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = config.trust.verifier(&provider);
+        let verifier = verifier.map_err(|error| TunnelError::Certificate(error.to_string()))?;
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("ring has the suites of TLS 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        tls.enable_early_data = true;
+        let crypto = QuicClientConfig::try_from(tls).expect("QUIC's suites are TLS 1.3's");
+        let mut quic = noq::ClientConfig::new(Arc::new(crypto));
+        // The server opens no streams.
+        quic.transport_config(transport::config(0, Some(config.keep_alive)));
+        Ok(Self {
+            endpoint,
+            quic,
+            host: config.host.clone(),
+            port: config.port,
+            server_name: config.server_name.clone().unwrap_or_else(|| config.host.clone()),
+            token: config.token.clone(),
+        })
+    }
+
+    /// A connection that has shown its token.
+    pub(super) async fn connect(&self) -> Result<Connection, TunnelError> {
+        let found = timeout(PATIENCE, lookup_host((self.host.as_str(), self.port))).await;
+        let addrs: Vec<_> = match found {
+            Ok(Ok(addrs)) => addrs.collect(),
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        };
+        let mut failure = TunnelError::UnknownName(self.host.clone());
+        for addr in addrs {
+            match timeout(PATIENCE, self.connect_to(addr)).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) if error.is_final() => return Err(error),
+                Ok(Err(error)) => failure = error,
+                Err(_) => failure = TunnelError::Silent,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn connect_to(&self, addr: SocketAddr) -> Result<Connection, TunnelError> {
+        let addr = self.spelled(addr);
+        let connecting = self.endpoint.connect_with(self.quic.clone(), addr, &self.server_name);
+        let connecting = connecting.map_err(|error| TunnelError::Network(error.to_string()))?;
+        match connecting.into_0rtt() {
+            // Only the token goes by 0-RTT: it does nothing when it is shown again.
+            Ok((connection, accepted)) => {
+                let early = self.show_token(&connection).await;
+                match accepted.await {
+                    true => early.map(|()| connection),
+                    false => {
+                        connection.handshake_confirmed().await.map_err(lost)?;
+                        self.show_token(&connection).await.map(|()| connection)
+                    }
+                }
+            }
+            Err(connecting) => {
+                let connection = connecting.await.map_err(lost)?;
+                self.show_token(&connection).await.map(|()| connection)
+            }
+        }
+    }
+
+    async fn show_token(&self, connection: &Connection) -> Result<(), TunnelError> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let lost_stream = |error: noq::WriteError| TunnelError::Lost(error.to_string());
+        let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
+        send.write_all(&wire::token_request(token.as_bytes())).await.map_err(lost_stream)?;
+        let _ = send.finish();
+        match wire::read_answer(&mut receive).await {
+            Ok(Answer::Done) => Ok(()),
+            Ok(Answer::Failed(_)) => Err(TunnelError::Token),
+            Err(malformed) => {
+                Err(connection.close_reason().map_or_else(|| TunnelError::Lost(malformed.to_string()), lost))
+            }
+        }
+    }
+
+    /// Tells QUIC each time that packets to the server would leave from another address. Ends when that fails.
+    pub(super) async fn watch_network(&self, connection: &Connection) -> String {
+        let mut last = None;
+        loop {
+            let path = connection.path(noq::PathId::ZERO);
+            let server = path.and_then(|path| path.remote_address().ok());
+            if let Some(local) = match server {
+                Some(server) => local_ip(server).await,
+                None => None,
+            } {
+                if last.is_some_and(|last| last != local) {
+                    info!("another network");
+                    self.endpoint.handle_network_change(None);
+                }
+                last = Some(local);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    pub(super) async fn close(&self, connection: &Connection) {
+        connection.close(LEAVING, b"");
+        let _ = timeout(LAST_WORDS, self.endpoint.wait_idle()).await;
+    }
+
+    /// As the endpoint's socket wants it.
+    fn spelled(&self, addr: SocketAddr) -> SocketAddr {
+        let is_v6 = self.endpoint.local_addr().is_ok_and(|local| local.is_ipv6());
+        match addr.ip() {
+            IpAddr::V4(v4) if is_v6 => SocketAddr::new(v4.to_ipv6_mapped().into(), addr.port()),
+            IpAddr::V4(_) | IpAddr::V6(_) => addr,
+        }
+    }
+}
+
+fn lost(error: ConnectionError) -> TunnelError {
+    match error {
+        ConnectionError::TimedOut => TunnelError::Silent,
+        ConnectionError::TransportError(error) if BAD_CERTIFICATE_ALERTS.contains(&u64::from(error.code)) => {
+            TunnelError::Certificate(error.reason)
+        }
+        other => TunnelError::Lost(other.to_string()),
+    }
+}
+
+/// Where packets to `server` would leave from; nothing is sent.
+async fn local_ip(server: SocketAddr) -> Option<IpAddr> {
+    let server = SocketAddr::new(server.ip().to_canonical(), server.port());
+    let any: IpAddr =
+        if server.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await.ok()?;
+    socket.connect(server).await.ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
