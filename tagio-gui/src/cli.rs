@@ -64,6 +64,8 @@ pub enum Command {
     Play(PlayArgs),
     /// Make a local service reachable through a relay
     Tunnel(TunnelArgs),
+    /// Offer a way out through a relay's forward tunnel, by SOCKS5 and HTTP
+    Proxy(ProxyArgs),
 }
 
 /// Arguments of `server`.
@@ -250,6 +252,59 @@ pub struct TunnelArgs {
     /// Let only visitors from this network in; repeatable
     #[arg(long, value_name = "NET")]
     pub allow: Vec<String>,
+}
+
+/// Arguments of `proxy`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct ProxyArgs {
+    /// By a file instead of flags
+    #[command(subcommand)]
+    pub action: Option<ProxyAction>,
+    /// The relay: its usual port, by UDP
+    #[arg(long, value_name = "HOST:PORT")]
+    pub server: Option<HostPort>,
+    /// Token that the relay asks for
+    #[arg(long, value_name = "T", env = "TAGIO_FORWARD_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Name that the relay's certificate has, where it is not HOST
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Believe certificates by the authorities in this file (PEM) [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Believe just the certificate with this fingerprint, which the relay prints when it starts
+    #[arg(long, value_name = "SHA256", conflicts_with = "ca")]
+    pub pin: Option<String>,
+    /// Believe any certificate: whoever is on the way can read and change everything
+    #[arg(long, conflicts_with_all = ["ca", "pin"])]
+    pub insecure: bool,
+    /// Where to listen by SOCKS5 [default: 127.0.0.1:1080, unless only --http is given]
+    #[arg(long, value_name = "ADDR")]
+    pub socks5: Option<SocketAddr>,
+    /// Where to listen by HTTP [default: 127.0.0.1:8080, unless only --socks5 is given]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Ask programs for a name and a password; repeatable; needed to listen beyond this machine
+    #[arg(long, value_name = "USER:PASSWORD", env = "TAGIO_PROXY_USER", hide_env_values = true)]
+    pub user: Vec<String>,
+}
+
+/// What `proxy` does with a file.
+#[derive(Debug, Subcommand)]
+pub enum ProxyAction {
+    /// Do what the file says
+    Run {
+        /// The file (TOML)
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Connect once, show the token, print the round trip
+    TestConnection {
+        /// The file (TOML)
+        #[arg(short, long, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 #[cfg(test)]

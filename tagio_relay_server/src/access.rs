@@ -22,8 +22,8 @@ impl AuthHash {
         Self(Sha256::digest(secret.bytes()).into())
     }
 
-    pub(crate) fn matches(&self, shown: &str) -> bool {
-        let shown: [u8; 32] = Sha256::digest(shown.as_bytes()).into();
+    pub(crate) fn matches(&self, shown: &[u8]) -> bool {
+        let shown: [u8; 32] = Sha256::digest(shown).into();
         self.0.ct_eq(&shown).into()
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn check_secret(shared: &Shared, shown: Option<&str>, net: SourceNet)
     let mut admission = lock(&shared.admission);
     let now = Instant::now();
     admission.may_try_secret(net, now)?;
-    if shown.is_some_and(|shown| auth.matches(shown)) {
+    if shown.is_some_and(|shown| auth.matches(shown.as_bytes())) {
         return Ok(());
     }
     admission.wrong_secret(net, now);

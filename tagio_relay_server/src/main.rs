@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
 use tagio_relay_server::{Config, Server, config, config::Args, reload_signal, stop_signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
@@ -62,6 +63,10 @@ fn announce(server: &Server) -> Result<()> {
     stdout.flush()?;
     if let Some(tunnel) = server.tunnel_addrs() {
         writeln!(stdout, "tunnels {} ingress {}", tunnel.control, tunnel.ingress)?;
+        stdout.flush()?;
+    }
+    if let Some(fingerprint) = server.forward_fingerprint() {
+        writeln!(stdout, "forward {first} certificate {}", HEXLOWER.encode(&fingerprint))?;
         stdout.flush()?;
     }
     for addr in others {

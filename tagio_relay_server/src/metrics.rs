@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tagio_forward::server::Totals;
+
 use crate::{lock::lock, shared::Shared};
 
 /// All metrics.
@@ -40,12 +42,40 @@ pub(crate) fn text(shared: &Shared) -> String {
         let help = "Bytes to visitors, but for requests by name and yamux";
         metric("tagio_tunnel_outward_bytes_total", "counter", help, gauges.bytes_outward);
     }
+    if let Some(forward) = shared.forward() {
+        forward_metrics(&mut out, &forward.totals());
+    }
     let name = "tagio_relay_denied_total";
     head(&mut out, name, "counter", "What was refused or dropped, by reason");
     for (denial, count) in shared.denials.iter() {
         line(&mut out, format_args!("{name}{{reason=\"{}\"}} {count}", denial.label()));
     }
     out
+}
+
+/// By the names that other servers of the protocol have.
+fn forward_metrics(out: &mut String, totals: &Totals) {
+    let mut metric = |name: &str, kind: &str, help: &str, value: u64| {
+        head(out, name, kind, help);
+        line(out, format_args!("{name} {value}"));
+    };
+    let help = "Connections of the forward tunnel that were begun";
+    metric("mytunnel_connections_total", "counter", help, totals.connections_total);
+    let help = "Clients of the forward tunnel";
+    metric("mytunnel_connections_active", "gauge", help, totals.connections_active as u64);
+    let help = "Bytes of payload from clients, by streams and datagrams";
+    metric("mytunnel_bytes_received", "counter", help, totals.bytes_received);
+    metric("mytunnel_bytes_sent", "counter", "Bytes of payload to clients", totals.bytes_sent);
+    metric("mytunnel_streams_opened", "counter", "Targets that were asked for", totals.streams_opened);
+    metric("mytunnel_streams_active", "gauge", "TCP connections to targets", totals.streams_active as u64);
+    metric("mytunnel_flows_active", "gauge", "UDP flows to targets", totals.flows_active as u64);
+    metric("mytunnel_datagrams_received", "counter", "Datagrams from clients", totals.datagrams_received);
+    metric("mytunnel_datagrams_sent", "counter", "Datagrams to clients", totals.datagrams_sent);
+    let name = "mytunnel_refused_total";
+    head(out, name, "counter", "What the forward tunnel refused or dropped, by reason");
+    for (why, count) in &totals.refused {
+        line(out, format_args!("{name}{{reason=\"{}\"}} {count}", why.label()));
+    }
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

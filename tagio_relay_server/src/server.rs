@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{Acme, CertificateSource, Config, DEFAULT_METRICS, MetricsBind},
     connection,
+    forward::Forward,
     http::streams::{self, Streams},
     identity::RelayKey,
     listeners,
@@ -105,6 +106,9 @@ impl Server {
         if let Some(tunnels) = &tunnels {
             shared.set_tunnels(tunnels.tunnels());
         }
+        if let Some(forward) = &config.forward {
+            shared.set_forward(Forward::open(forward, &shared)?);
+        }
         Ok(Self { shared, listeners, metrics, streams: opened, tunnels, acme, addrs, store_thread })
     }
 
@@ -121,6 +125,11 @@ impl Server {
     /// Where its tunnels are, if it has some.
     pub fn tunnel_addrs(&self) -> Option<TunnelAddrs> {
         self.tunnels.as_ref()?.addrs().ok()
+    }
+
+    /// SHA-256 of the certificate that clients of the forward tunnel see, if there is one.
+    pub fn forward_fingerprint(&self) -> Option<[u8; 32]> {
+        self.shared.forward().and_then(|_| self.shared.tls.fingerprint())
     }
 
     /// What clients pin.
@@ -151,6 +160,9 @@ impl Server {
         tasks.spawn(streams::run(Arc::clone(&shared), streams));
         if let Some(tunnels) = tunnels {
             tunnels.serve(&mut tasks, &stop);
+        }
+        if shared.forward().is_some() {
+            tasks.spawn(Forward::run(Arc::downgrade(&shared)));
         }
         if let Some(acme) = acme {
             tasks.spawn(tls::acme::run(Arc::clone(&shared), acme));
@@ -195,6 +207,10 @@ async fn drain(shared: &Shared) {
     if let Some(tunnels) = &tunnels {
         tunnels.drain();
     }
+    let forward = shared.forward();
+    if let Some(forward) = forward {
+        forward.drain();
+    }
     let started = Instant::now();
     loop {
         let waited = started.elapsed();
@@ -202,8 +218,13 @@ async fn drain(shared: &Shared) {
             let hub = lock(&shared.hub);
             (hub.is_quiet() && shared.messages.is_quiet()) || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
         };
-        let done = done && !tunnels.as_ref().is_some_and(|tunnels| tunnels.is_in_use());
+        let done = done
+            && !tunnels.as_ref().is_some_and(|tunnels| tunnels.is_in_use())
+            && !forward.is_some_and(Forward::is_in_use);
         if done || waited >= DRAIN_LEGS {
+            if let Some(forward) = forward {
+                forward.close().await;
+            }
             return;
         }
         sleep(DRAIN_STEP).await;

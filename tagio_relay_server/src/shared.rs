@@ -18,6 +18,7 @@ use crate::{
     access::AuthHash,
     admin::Admin,
     config::{Config, TrustedProxies},
+    forward::Forward,
     http::streams::Streams,
     hub::Hub,
     identity::RelayKey,
@@ -59,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Tls,
     pub(crate) data_dir: PathBuf,
     pub(crate) streams: Streams,
-    pub(crate) sockets: UdpSockets,
+    pub(crate) sockets: Arc<UdpSockets>,
     /// What clients are told to use for legs.
     pub(crate) public_addr: Option<SocketAddr>,
     pub(crate) messages: Messaging,
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     policy: RwLock<Policy>,
     /// Set once where there are tunnels; weak, as they hold this.
     tunnels: OnceLock<Weak<Tunnels>>,
+    /// Set once where there is a forward tunnel.
+    forward: OnceLock<Forward>,
 }
 
 /// What a server starts with, besides its limits.
@@ -102,12 +105,13 @@ impl Shared {
             tls,
             data_dir,
             streams,
-            sockets,
+            sockets: Arc::new(sockets),
             public_addr,
             handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
             log_ids: AtomicU64::new(1),
             policy: RwLock::new(Policy::new(config)),
             tunnels: OnceLock::new(),
+            forward: OnceLock::new(),
         }
     }
 
@@ -118,6 +122,15 @@ impl Shared {
 
     pub(crate) fn tunnels(&self) -> Option<Arc<Tunnels>> {
         self.tunnels.get()?.upgrade()
+    }
+
+    pub(crate) fn set_forward(&self, forward: Forward) {
+        // A server has one for as long as it runs.
+        let _ = self.forward.set(forward);
+    }
+
+    pub(crate) fn forward(&self) -> Option<&Forward> {
+        self.forward.get()
     }
 
     pub(crate) fn public_key(&self) -> PublicKey {

@@ -35,6 +35,8 @@ denials! {
     OpeningAborted = "opening_aborted",
     /// Noise failed, or its payload was no `Hello`.
     BadHandshake = "bad_handshake",
+    /// QUIC packets of the forward tunnel, which did not keep up.
+    ForwardQueueFull = "forward_queue_full",
     /// The relay's secret was missing or wrong.
     WrongSecret = "wrong_secret",
     /// Another protocol version.

@@ -121,6 +121,20 @@ pub const TUNNEL_VISITS_PER_IP_MAX: u32 = 12_000;
 pub const TUNNEL_WAITING_MAX: u32 = 1_024;
 /// How long they wait: a client that takes longer to dial is as good as gone.
 pub const TUNNEL_WAIT_MS: u32 = 10_000;
+/// Clients of the forward tunnel: about 30 kB each without traffic.
+pub const FORWARD_CLIENTS_MAX: u32 = 10_000;
+/// Connections of one of them at once: a browser with many pages, or an office behind one client.
+pub const FORWARD_STREAMS_PER_CLIENT_MAX: u32 = 1_000;
+/// Connections of all of them: one socket each, beside the tunnels' and clients' own within 65 536 file descriptors.
+pub const FORWARD_STREAMS_MAX: u32 = 16_000;
+/// UDP targets of one of them at once.
+pub const FORWARD_FLOWS_PER_CLIENT_MAX: u32 = 256;
+/// UDP targets of all of them: one socket each.
+pub const FORWARD_FLOWS_MAX: u32 = 8_000;
+/// A UDP target that is silent for this long is forgotten: NATs do so after 30 s and more.
+pub const FORWARD_FLOW_IDLE_SECS: u16 = 60;
+/// Time for a target of the forward tunnel to be found and to answer.
+pub const FORWARD_DIAL_MS: u32 = 10_000;
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
@@ -202,6 +216,13 @@ limits! {
     tunnel_visits_per_ip_max: u32 = TUNNEL_VISITS_PER_IP_MAX,
     tunnel_waiting_max: u32 = TUNNEL_WAITING_MAX,
     tunnel_wait_ms: u32 = TUNNEL_WAIT_MS,
+    forward_clients_max: u32 = FORWARD_CLIENTS_MAX,
+    forward_streams_per_client_max: u32 = FORWARD_STREAMS_PER_CLIENT_MAX,
+    forward_streams_max: u32 = FORWARD_STREAMS_MAX,
+    forward_flows_per_client_max: u32 = FORWARD_FLOWS_PER_CLIENT_MAX,
+    forward_flows_max: u32 = FORWARD_FLOWS_MAX,
+    forward_flow_idle_secs: u16 = FORWARD_FLOW_IDLE_SECS,
+    forward_dial_ms: u32 = FORWARD_DIAL_MS,
 }
 
 /// How many keepalives may be missed before a client counts as gone.

@@ -55,6 +55,11 @@ const fn is_shared([a, b, ..]: [u8; 4]) -> bool {
     a == 100 && b & 0xc0 == 64
 }
 
+/// Whether a datagram that begins with `first` is QUIC's (RFC 9443).
+pub const fn is_quic(first: u8) -> bool {
+    first >= 64
+}
+
 /// Whether a datagram that begins with `first` is STUN's (RFC 9443).
 pub const fn is_stun(first: u8) -> bool {
     first < 4

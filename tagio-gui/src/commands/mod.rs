@@ -3,6 +3,7 @@
 mod client;
 mod home;
 mod play;
+mod proxy;
 mod screenshot;
 mod server;
 mod stats;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Status(args)) => status::run(base, &args),
         Some(Command::Play(args)) => play::run(&base, &args),
         Some(Command::Tunnel(args)) => tunnel::run(&args),
+        Some(Command::Proxy(args)) => proxy::run(&args),
     });
     stdout::flush();
     match outcome {

@@ -70,7 +70,7 @@ impl Admin {
         let now = Instant::now();
         let mut admission = lock(&shared.admission);
         admission.may_try_secret(net, now)?;
-        if !lock(&self.token).as_ref().is_some_and(|hash| hash.matches(token)) {
+        if !lock(&self.token).as_ref().is_some_and(|hash| hash.matches(token.as_bytes())) {
             admission.wrong_secret(net, now);
             return Err(Denial::WrongSecret);
         }

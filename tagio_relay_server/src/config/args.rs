@@ -79,6 +79,14 @@ pub struct Args {
     #[arg(long, value_name = "FIRST-LAST")]
     pub tunnel_ports: Option<String>,
 
+    /// Forward tunnel by QUIC on the UDP port: off, token:TOKEN or open (to everybody) [default: off]
+    #[arg(long, value_name = "ACCESS", env = "TAGIO_FORWARD", hide_env_values = true)]
+    pub forward: Option<String>,
+
+    /// Let the forward tunnel reach this private address or network, too; repeatable [default: public ones only]
+    #[arg(long, value_name = "CIDR", value_parser = parse_network)]
+    pub forward_allow: Vec<IpNet>,
+
     /// Say more; twice: say everything
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

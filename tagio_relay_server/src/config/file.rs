@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error};
 use tagio_relay_core::Limits;
 
@@ -31,6 +32,7 @@ pub(super) struct FileSettings {
     /// 0 is none.
     pub(super) stun_port: Option<u16>,
     pub(super) tunnel: TunnelSettings,
+    pub(super) forward: ForwardSettings,
     pub(super) limits: Limits,
 }
 
@@ -43,6 +45,15 @@ pub(super) struct TunnelSettings {
     pub(super) tokens: Vec<FileSecret>,
     pub(super) domain: Option<String>,
     pub(super) ports: Option<String>,
+}
+
+/// The table about the forward tunnel.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ForwardSettings {
+    pub(super) access: Option<FileSecret>,
+    #[serde(deserialize_with = "networks")]
+    pub(super) allow: Vec<IpNet>,
 }
 
 /// A secret that `Debug` does not show.
@@ -67,6 +78,11 @@ impl FileSettings {
             anyhow!("{shown}, line {line}: {what}")
         })
     }
+}
+
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| parse_network(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 fn trusted_proxies<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrustedProxies, D::Error> {

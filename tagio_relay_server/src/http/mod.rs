@@ -36,6 +36,7 @@ use tracing::{Instrument, debug, info_span};
 use crate::{
     carrier::{Rewound, Socket},
     connection::Visitor,
+    forward::Forward,
     shared::Shared,
 };
 use reply::Reply;
@@ -118,6 +119,8 @@ pub(crate) async fn serve_metrics(shared: &Shared, stream: TcpStream) -> Result<
         Method::GET | Method::HEAD => match request.uri().path() {
             "/metrics" => pages::metrics(shared),
             "/health" => pages::health(),
+            "/connections" => pages::of_forward(shared, Forward::connections_page),
+            "/stats" => pages::of_forward(shared, Forward::stats_page),
             _ => reply::not_found(),
         },
         _ => reply::method_not_allowed("GET, HEAD"),

@@ -11,12 +11,13 @@ use super::{
     template::fill,
     visit::Visit,
 };
-use crate::{lock::lock, metrics, shared::Shared};
+use crate::{forward::Forward, lock::lock, metrics, shared::Shared};
 
 const FRONT: &str = include_str!("../web/front.html");
 /// Of this program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4");
 
 pub(super) fn health() -> Reply {
@@ -25,6 +26,14 @@ pub(super) fn health() -> Reply {
 
 pub(super) fn metrics(shared: &Shared) -> Reply {
     reply::page(StatusCode::OK, PROMETHEUS, metrics::text(shared))
+}
+
+/// One of the forward tunnel, where there is one.
+pub(super) fn of_forward(shared: &Shared, page: impl FnOnce(&Forward) -> String) -> Reply {
+    match shared.forward() {
+        Some(forward) => reply::page(StatusCode::OK, JSON, page(forward)),
+        None => reply::not_found(),
+    }
 }
 
 /// For people who opened the relay's address in a browser.

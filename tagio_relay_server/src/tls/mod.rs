@@ -20,6 +20,7 @@ use rustls::{
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -52,6 +53,16 @@ impl Tls {
             config.alpn_protocols.push(ALPN_CHALLENGE.to_vec());
         }
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificates })
+    }
+
+    /// What is shown, for others who speak TLS for this relay.
+    pub(crate) fn certificates(&self) -> Arc<dyn ResolvesServerCert> {
+        Arc::clone(&self.certificates) as _
+    }
+
+    /// SHA-256 of the certificate that is shown now.
+    pub(crate) fn fingerprint(&self) -> Option<[u8; 32]> {
+        self.certificates.read().shown.cert.first().map(|leaf| Sha256::digest(leaf).into())
     }
 
     /// Shows what `source` gives now to everybody who comes from now on.

@@ -9,6 +9,7 @@ mod burst;
 use std::{
     io::{self, IoSliceMut},
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,7 +19,7 @@ use noq_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
 use tagio_relay_core::{Denial, SocketIndex, UdpPeer};
 use tagio_wire::{
     leg::{DATA_HEADER_LEN, PACKET_BYTES_MAX},
-    nat::is_stun,
+    nat::{is_quic, is_stun},
 };
 use tokio::{io::Interest, net::UdpSocket, time::sleep};
 use tracing::debug;
@@ -76,6 +77,33 @@ impl UdpSockets {
     /// Where all of them listen.
     pub(crate) fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// Sends datagrams of `segment` bytes, the last one of what is left.
+    pub(crate) fn try_send(
+        &self,
+        from: SocketIndex,
+        datagrams: &[u8],
+        segment: usize,
+        to: SocketAddr,
+    ) -> io::Result<()> {
+        self.link(from).try_send(datagrams, segment, to)
+    }
+
+    /// Waits until the system takes more.
+    pub(crate) async fn writable(&self, index: SocketIndex) -> io::Result<()> {
+        self.link(index).socket.writable().await
+    }
+
+    /// Datagrams that every socket sends at once.
+    pub(crate) fn segments_max(&self) -> NonZeroUsize {
+        let each = self.links.iter().map(|link| link.state.max_gso_segments());
+        each.min().unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Whether routers may cut what a socket sends.
+    pub(crate) fn may_fragment(&self) -> bool {
+        self.links.iter().any(|link| link.state.may_fragment())
     }
 
     fn link(&self, index: SocketIndex) -> &Link {
@@ -180,6 +208,12 @@ impl Turn<'_> {
             return bytes
                 .chunks(stride)
                 .for_each(|datagram| stun::handle(&mut self.outgoing, from, datagram));
+        }
+        if let Some(forward) = shared.forward()
+            && bytes.first().is_some_and(|first| is_quic(*first))
+        {
+            let dropped = forward.take(from.socket, from.addr, bytes, stride);
+            return shared.denials.count_many(Denial::ForwardQueueFull, dropped);
         }
         {
             let mut hub = lock(&shared.hub);

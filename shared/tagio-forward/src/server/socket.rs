@@ -22,6 +22,8 @@ use super::unmapped;
 const INLET_BYTES_MAX: usize = 4 << 20;
 /// Longest packet that QUIC reads here: Ethernet's, and noq's default.
 const PACKET_BYTES_MAX: usize = 1472;
+/// Packets that QUIC is given as one buffer: as many as the system joins.
+const SEGMENTS_MAX: usize = 64;
 
 /// How packets leave.
 pub trait Doorway: Send + Sync + 'static {
@@ -51,28 +53,33 @@ struct Queue {
     /// Packets one behind the other.
     bytes: Vec<u8>,
     /// What is in `bytes`; all before `next` is taken.
-    packets: Vec<Packet>,
+    runs: Vec<Run>,
     next: usize,
     next_byte: usize,
     waker: Option<Waker>,
 }
 
+/// Packets of `stride` bytes, the last one of what is left.
 #[derive(Clone, Copy, Debug)]
-struct Packet {
+struct Run {
     len: usize,
+    stride: usize,
     from: SocketAddr,
     socket: u8,
 }
 
 impl Inlet {
-    /// Takes a packet that came to the socket of this number; `false` if it had to be dropped.
-    pub fn put(&self, socket: u8, from: SocketAddr, packet: &[u8]) -> bool {
+    /// Takes packets of `stride` bytes, the last one of what is left, that came to the socket of this number; `false`
+    /// if they had to be dropped.
+    pub fn put(&self, socket: u8, from: SocketAddr, packets: &[u8], stride: usize) -> bool {
         let mut queue = self.lock();
-        if packet.len() > PACKET_BYTES_MAX || queue.bytes.len() + packet.len() > INLET_BYTES_MAX {
+        if stride > PACKET_BYTES_MAX || queue.bytes.len() + packets.len() > INLET_BYTES_MAX {
             return false;
         }
-        queue.bytes.extend_from_slice(packet);
-        queue.packets.push(Packet { len: packet.len(), from, socket });
+        for run in packets.chunks(stride.max(1) * SEGMENTS_MAX) {
+            queue.bytes.extend_from_slice(run);
+            queue.runs.push(Run { len: run.len(), stride, from, socket });
+        }
         let waker = queue.waker.take();
         drop(queue);
         if let Some(waker) = waker {
@@ -91,22 +98,22 @@ impl Queue {
     fn take(&mut self, buffers: &mut [IoSliceMut<'_>], metas: &mut [RecvMeta]) -> usize {
         let mut count = 0;
         for (buffer, meta) in buffers.iter_mut().zip(metas) {
-            let Some(packet) = self.packets.get(self.next).copied() else { break };
-            let bytes = &self.bytes[self.next_byte..][..packet.len];
-            // Never so: `put` looks at the length, and buffers are as long as the longest packet.
+            let Some(run) = self.runs.get(self.next).copied() else { break };
+            let bytes = &self.bytes[self.next_byte..][..run.len];
+            // Always all: `put` looks at the length, and buffers are as long as the longest run.
             let len = bytes.len().min(buffer.len());
             buffer[..len].copy_from_slice(&bytes[..len]);
             *meta = RecvMeta::default();
-            (meta.addr, meta.len, meta.stride) = (mapped(packet.from), len, len);
-            meta.dst_ip = Some(local_ip(packet.socket));
+            (meta.addr, meta.len, meta.stride) = (mapped(run.from), len, run.stride);
+            meta.dst_ip = Some(local_ip(run.socket));
             self.next += 1;
-            self.next_byte += packet.len;
+            self.next_byte += run.len;
             count += 1;
         }
         // Not at each turn: what is left has to be moved.
         if self.next_byte * 2 >= self.bytes.len() {
             self.bytes.drain(..self.next_byte);
-            self.packets.drain(..self.next);
+            self.runs.drain(..self.next);
             (self.next, self.next_byte) = (0, 0);
         }
         count
@@ -149,6 +156,10 @@ impl noq::AsyncUdpSocket for Socket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         // Tells QUIC that addresses are IPv6 here; the port is nobody's business.
         Ok(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0))
+    }
+
+    fn max_receive_segments(&self) -> NonZeroUsize {
+        NonZeroUsize::new(SEGMENTS_MAX).expect("it is not 0")
     }
 
     fn may_fragment(&self) -> bool {

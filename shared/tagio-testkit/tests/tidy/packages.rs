@@ -12,7 +12,7 @@ use tagio_testkit::binaries::workspace;
 use crate::report;
 
 /// A star around `tagio-wire`; siblings never know each other. What is not listed is forbidden.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     (
         "tagio-gui",
         &[
@@ -20,6 +20,7 @@ const EDGES: [(&str, &[&str]); 11] = [
             "tagio-media",
             "tagio-transport",
             "tagio-tunnel",
+            "tagio-forward",
             "tagio-proxy",
             "tagio-process",
             "tagio-wire",
@@ -31,6 +32,7 @@ const EDGES: [(&str, &[&str]); 11] = [
             "tagio-relay-core",
             "tagio-transport",
             "tagio-tunnel",
+            "tagio-forward",
             "tagio-proxy",
             "tagio-process",
             "tagio-wire",
@@ -41,6 +43,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ("tagio-media", &["tagio-wire"]),
     ("tagio-transport", &["tagio-wire"]),
     ("tagio-tunnel", &["tagio-wire"]),
+    ("tagio-forward", &["tagio-proxy"]),
     ("tagio-proxy", &[]),
     ("tagio-process", &[]),
     ("tagio-testkit", &[]),
