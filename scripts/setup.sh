@@ -9,7 +9,8 @@ set -euo pipefail
 wanted=(build-essential pkg-config nasm curl ca-certificates make git
   xvfb openbox xterm mousepad xdotool x11-utils imagemagick fonts-dejavu-core
   ffmpeg libgl1 libgl1-mesa-dri libegl1 libxkbcommon0 libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
-  iproute2 nftables miniupnpd-nftables nginx pebble tinyproxy-bin)
+  iproute2 nftables miniupnpd-nftables nginx pebble tinyproxy-bin
+  python3-venv)
 windows_target=""
 
 for part in "$@"; do
@@ -59,6 +60,13 @@ fi
 if ! command -v cargo >/dev/null; then
   echo "setup: Rust is missing; please type: curl --proto '=https' -sSf https://sh.rustup.rs | sh -s -- -y" >&2
   exit 1
+fi
+
+# For the test of the forward tunnel; Debian 12 has no package of it.
+python="$(dirname "$0")/../target/python"
+if ! "$python/bin/python3" -c 'import aioquic' 2>/dev/null; then
+  echo "setup: installing Python's aioquic into target/python"
+  python3 -m venv "$python" && "$python/bin/pip" install --quiet 'aioquic==1.*'
 fi
 
 if [ -n "$windows_target" ] && command -v rustup >/dev/null; then

@@ -1,6 +1,7 @@
 //! From a name to a connection that has been let in.
 
 use std::{
+    error::Error,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use noq::{Connection, ConnectionError, Endpoint, crypto::rustls::QuicClientConfig};
+use rustls::CertificateError;
 use tokio::{
     net::{UdpSocket, lookup_host},
     time::{sleep, timeout},
@@ -28,8 +30,6 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long the server has to hear that the client leaves.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 const LEAVING: noq::VarInt = noq::VarInt::from_u32(0);
-/// TLS alerts (RFC 8446, 6.2) that speak of certificates, as QUIC carries them (RFC 9001, 4.8).
-const BAD_CERTIFICATE_ALERTS: std::ops::RangeInclusive<u64> = 0x12a..=0x130;
 
 pub(super) struct Connector {
     endpoint: Endpoint,
@@ -166,10 +166,23 @@ impl Connector {
 fn lost(error: ConnectionError) -> TunnelError {
     match error {
         ConnectionError::TimedOut => TunnelError::Silent,
-        ConnectionError::TransportError(error) if BAD_CERTIFICATE_ALERTS.contains(&u64::from(error.code)) => {
-            TunnelError::Certificate(error.reason)
+        ConnectionError::TransportError(error)
+            if let Some(problem) = error.crypto.as_ref().and_then(|cause| bad_certificate(&**cause)) =>
+        {
+            TunnelError::Certificate(problem)
         }
         other => TunnelError::Lost(other.to_string()),
+    }
+}
+
+/// What is wrong with the server's certificate, if that is what ended the handshake.
+fn bad_certificate(cause: &(dyn Error + Send + Sync + 'static)) -> Option<String> {
+    match cause.downcast_ref()? {
+        rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            Some("it has another fingerprint".to_owned())
+        }
+        rustls::Error::InvalidCertificate(problem) => Some(problem.to_string()),
+        _ => None,
     }
 }
 

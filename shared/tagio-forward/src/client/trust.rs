@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use rustls::{
-    DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -111,7 +111,7 @@ impl ServerCertVerifier for Lenient {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let shown: [u8; 32] = Sha256::digest(end_entity).into();
         if self.pin.is_some_and(|pin| pin != shown) {
-            return Err(rustls::Error::General("another fingerprint".to_owned()));
+            return Err(CertificateError::ApplicationVerificationFailure.into());
         }
         Ok(ServerCertVerified::assertion())
     }
