@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tagio_wire::carrier::{HTTP_IDLE, HTTP_WAIT};
+use tagio_wire::carrier::HTTP_IDLE;
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -137,15 +137,32 @@ impl Exchange {
         }
     }
 
-    /// Answers a `GET`: bytes from `offset` on, or `None` when there were none for a while.
-    pub(crate) async fn fetch(&self, offset: u64) -> Result<Option<Bytes>, Trouble> {
-        let deadline = Instant::now() + HTTP_WAIT;
-        let get = {
-            let mut state = lock(&self.state);
-            state.gets += 1;
-            state.gets
-        };
+    /// A `GET` comes, whose client has everything before `offset`: its number.
+    pub(crate) fn begin_get(&self, offset: u64) -> Result<u64, Trouble> {
+        let mut state = lock(&self.state);
+        state.outbound.arrived(offset)?;
+        wake(&mut state.writer);
+        state.gets += 1;
         self.bytes.notify_waiters();
+        Ok(state.gets)
+    }
+
+    /// The client says beside something else that it has everything before `offset`. What it said before may come
+    /// later, which does no harm.
+    pub(crate) fn arrived(&self, offset: u64) {
+        let mut state = lock(&self.state);
+        if state.outbound.arrived(offset).is_ok() {
+            wake(&mut state.writer);
+        }
+    }
+
+    /// Bytes for `GET` number `get` from `offset` on; `None` when there are none until `deadline`, or never again.
+    pub(crate) async fn fetch(
+        &self,
+        get: u64,
+        offset: u64,
+        deadline: Instant,
+    ) -> Result<Option<Bytes>, Trouble> {
         loop {
             let more = self.bytes.notified();
             {
@@ -153,14 +170,16 @@ impl Exchange {
                 if state.gets != get {
                     return Err(Trouble::Superseded(state.outbound.start()));
                 }
-                let piece = state.outbound.fetch(offset)?;
-                wake(&mut state.writer);
+                let piece = state.outbound.bytes_from(offset)?;
                 if !piece.is_empty() {
                     // Its end may be near, and it has as much time as it says.
                     let _ = state.touch();
                     return Ok(Some(piece));
                 }
                 if state.stage != Stage::Open {
+                    if !state.outbound.is_empty() {
+                        return Ok(None);
+                    }
                     self.end(&mut state, Stage::Over);
                 }
                 state.touch()?;

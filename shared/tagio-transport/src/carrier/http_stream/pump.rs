@@ -1,11 +1,15 @@
 //! Moves a stream's bytes: one request up and one down at a time, each asked again when its answer was lost.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::{Method, Response, StatusCode, body::Incoming};
-use tagio_wire::carrier::HTTP_PIECE_BYTES_MAX;
+use tagio_wire::carrier::{HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_PIECE_BYTES_MAX};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, split},
     sync::oneshot,
@@ -26,6 +30,12 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// sent, bytes wait as long for the request before them. Congestion control takes the shortest round trip for the
 /// path's and twice that for enough in flight: packets that never wait would make it send ever less.
 const GATHER_MAX: Duration = Duration::from_millis(100);
+/// An answer that goes on ends so long after its last bytes. A box that keeps answers until they are whole delays them
+/// by as much; that none does shows in the end's coming later than the first bytes.
+const LINGER: Duration = Duration::from_millis(300);
+/// Answers in a row that came whole, before no more of them are asked to go on: of one the first bytes may have been lost
+/// and sent again.
+const KEPT_ANSWERS_MAX: u32 = 2;
 /// An empty answer after less than this is none of a relay's, which waits much longer.
 const WAITED: Duration = Duration::from_secs(1);
 
@@ -39,9 +49,10 @@ pub(super) async fn run(
 ) {
     let (read, write) = split(far);
     let mut farewell = up.another();
+    let arrived = AtomicU64::new(0);
     let ended = tokio::select! {
-        ended = send(up, &path, read) => ended,
-        ended = fetch(down, &path, write) => ended,
+        ended = send(up, &path, read, &arrived) => ended,
+        ended = fetch(down, &path, write, &arrived) => ended,
         _ = gone => Ok(()),
     };
     match ended {
@@ -58,6 +69,7 @@ async fn send(
     mut requests: Requests,
     path: &str,
     mut read: ReadHalf<DuplexStream>,
+    arrived: &AtomicU64,
 ) -> Result<(), CarrierError> {
     let mut failures = Failures::default();
     let mut offset: u64 = 0;
@@ -70,7 +82,7 @@ async fn send(
         }
         let mut rest = piece.split().freeze();
         while !rest.is_empty() {
-            let to = format!("{path}/{offset}");
+            let to = format!("{path}/{offset}?{HTTP_ARRIVED_KEY}={}", arrived.load(Ordering::Relaxed));
             let asked = Instant::now();
             let taken = match requests.ask_all(Method::POST, &to, rest.clone()).await {
                 Ok((StatusCode::OK, answer)) => {
@@ -115,18 +127,30 @@ async fn gather(
 }
 
 /// Fetches what the relay sends. Waits while the owner does not read.
+///
+/// Answers go on as bytes come, until two of them have shown that a box on the way keeps an answer until it is whole;
+/// from then on each has what there is, and is over.
 async fn fetch(
     mut requests: Requests,
     path: &str,
     mut write: WriteHalf<DuplexStream>,
+    arrived: &AtomicU64,
 ) -> Result<(), CarrierError> {
     let mut failures = Failures::default();
     let mut offset = 0;
+    let mut kept = 0;
     loop {
         let (before, asked) = (offset, Instant::now());
-        let from = format!("{path}/{offset}");
+        let from = if kept < KEPT_ANSWERS_MAX {
+            format!("{path}/{offset}?{HTTP_LINGER_KEY}={}", LINGER.as_millis())
+        } else {
+            format!("{path}/{offset}")
+        };
         match requests.ask(Method::GET, &from, Bytes::new()).await {
-            Ok(answer) if answer.status() == StatusCode::OK => pour(answer, &mut write, &mut offset).await?,
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                let flowed = pour(answer, &mut write, &mut offset, arrived).await?;
+                kept = if flowed { 0 } else { kept + 1 };
+            }
             Ok(answer) if answer.status() == StatusCode::NO_CONTENT => {}
             Ok(answer) => {
                 check(answer.status())?;
@@ -143,21 +167,26 @@ async fn fetch(
     }
 }
 
-/// Hands a body on as it comes. What is lost of it is asked for again.
+/// Hands a body on as it comes, and counts what has `arrived`; whether its end came later than its first bytes, as the
+/// relay made it. What is lost of it is asked for again.
 async fn pour(
     answer: Response<Incoming>,
     write: &mut WriteHalf<DuplexStream>,
     offset: &mut u64,
-) -> Result<(), CarrierError> {
+    arrived: &AtomicU64,
+) -> Result<bool, CarrierError> {
     let mut body = answer.into_body();
+    let mut started = None;
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { break };
+        let Ok(frame) = frame else { return Ok(true) };
         if let Ok(bytes) = frame.into_data() {
+            started.get_or_insert_with(Instant::now);
             write.write_all(&bytes).await?;
             *offset += bytes.len() as u64;
+            arrived.store(*offset, Ordering::Relaxed);
         }
     }
-    Ok(())
+    Ok(started.is_some_and(|started| started.elapsed() >= LINGER / 2))
 }
 
 /// Whether an unexpected answer may be asked again: a proxy's trouble passes, a relay's word does not.
