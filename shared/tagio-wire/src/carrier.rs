@@ -19,6 +19,8 @@ pub const HTTP_STREAM_PATH: &str = "/tagio/stream";
 pub const HTTP_LINGER_KEY: &str = "linger";
 /// Key in the query of a `POST`: up to which offset the client has what the relay has sent.
 pub const HTTP_ARRIVED_KEY: &str = "arrived";
+/// `POST`s of a stream under way at most: where each takes two round trips, one begins every half round trip.
+pub const HTTP_POSTS_MAX: u64 = 4;
 /// Most bytes in one piece of a stream over HTTP: a leg's round trip at 20 Mb/s and 100 ms.
 pub const HTTP_PIECE_BYTES_MAX: usize = 256 * 1024;
 /// How long a `GET` waits for bytes at most: proxies give up after 30 s or 60 s.
