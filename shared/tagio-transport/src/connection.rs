@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     error::{Lost, StreamError},
@@ -28,6 +28,21 @@ pub struct Connection {
     pub(crate) switch: Arc<Switch>,
     /// When one of the two began to make it.
     pub(crate) begun: Instant,
+    /// Counts the times when what was under way may have been lost with a path.
+    strandings: watch::Sender<u64>,
+}
+
+/// Hears when something may be lost; see [`Connection::strandings`].
+#[derive(Debug)]
+pub struct Strandings(watch::Receiver<u64>);
+
+impl Strandings {
+    /// Waits for the next time; for ever once the connection is forgotten. Cancel safe.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 /// The sending half of a stream.
@@ -40,7 +55,7 @@ pub struct RecvStream(noq::RecvStream);
 
 impl Connection {
     pub(crate) fn new(quic: noq::Connection, switch: Arc<Switch>, begun: Instant) -> Self {
-        Self { quic, switch, begun }
+        Self { quic, switch, begun, strandings: watch::Sender::default() }
     }
 
     /// 32 bytes that only the two ends of this very TLS channel know (RFC 8446, section 7.5).
@@ -55,6 +70,15 @@ impl Connection {
     /// Round trip of the first path, as measured so far. [`crate::PathFacts`] has that of the one in use.
     pub fn rtt(&self) -> Duration {
         self.quic.rtt(noq::PathId::ZERO).unwrap_or_default()
+    }
+
+    /// Hears when what was under way may have been lost with a path: QUIC sends it again, but only a good while later.
+    pub fn strandings(&self) -> Strandings {
+        Strandings(self.strandings.subscribe())
+    }
+
+    pub(crate) fn strand(&self) {
+        self.strandings.send_modify(|count| *count += 1);
     }
 
     /// Opens a bidirectional stream.

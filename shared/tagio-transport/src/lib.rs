@@ -25,7 +25,7 @@ mod socket;
 mod stun;
 
 pub use carrier::{Carrier, CarrierChoice, CarrierKind, FixedProxy, ProxySetting, ReachSettings};
-pub use connection::{Connection, RecvStream, SendStream};
+pub use connection::{Connection, RecvStream, SendStream, Strandings};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
