@@ -1,6 +1,7 @@
 //! One session's connection and its streams, without a type of the QUIC library in sight.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +18,8 @@ use crate::{
 const WRONG_PEER: u32 = 1;
 /// Reset code of a stream whose data would come too late.
 const LATE: u32 = 2;
+/// Most bytes that are read at once.
+const CHUNK: usize = 64 * 1024;
 /// How long last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -160,10 +163,7 @@ impl SendStream {
     /// # Errors
     /// The connection is over, or the peer wants no more of this stream.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
-        self.0.write_all(bytes).await.map_err(|error| match error {
-            noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
-            _ => StreamError::EndedEarly,
-        })
+        self.0.write_all(bytes).await.map_err(write_error)
     }
 
     /// Like [`Self::write`], without a copy.
@@ -171,10 +171,28 @@ impl SendStream {
     /// # Errors
     /// As there.
     pub async fn write_owned(&mut self, bytes: Vec<u8>) -> Result<(), StreamError> {
-        self.0.write_chunk(Bytes::from(bytes)).await.map_err(|error| match error {
-            noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
-            _ => StreamError::EndedEarly,
-        })
+        self.0.write_chunk(Bytes::from(bytes)).await.map_err(write_error)
+    }
+
+    /// Sends as many of `chunks` as the peer takes now, at least some; what is sent is taken out. Cancel safe.
+    pub(crate) async fn write_chunks(&mut self, chunks: &mut VecDeque<Bytes>) -> Result<(), StreamError> {
+        let mut rest = chunks.make_contiguous();
+        let before = rest.len();
+        let written = self.0.write_many_chunks(&mut rest).await;
+        let done = before - rest.len();
+        chunks.drain(..done);
+        written.map(drop).map_err(write_error)
+    }
+
+    /// Waits until the peer wants no more of it, or the connection is over.
+    pub(crate) async fn stopped(&self) {
+        self.0.stopped().await.ok();
+    }
+
+    /// Sends nothing more of it, and nothing again.
+    pub(crate) fn reset(&mut self) {
+        // Fails only on a stream that is closed, of which nothing is under way.
+        self.0.reset(LATE.into()).ok();
     }
 
     /// Sends a frame: `u16be length` and the bytes.
@@ -208,8 +226,7 @@ impl SendStream {
         match timeout(deadline, self.0.stopped()).await {
             Ok(stopped) => matches!(stopped, Ok(None)),
             Err(_) => {
-                // Fails only on a stream that is closed, of which nothing is under way.
-                self.0.reset(LATE.into()).ok();
+                self.reset();
                 false
             }
         }
@@ -242,6 +259,19 @@ impl RecvStream {
             }
             _ => StreamError::EndedEarly,
         })
+    }
+
+    /// Reads what is here, or waits for some; `None` at the end of the stream. Cancel safe.
+    pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, StreamError> {
+        self.0.read_chunk(CHUNK).await.map_err(|error| match error {
+            noq::ReadError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
+            _ => StreamError::EndedEarly,
+        })
+    }
+
+    /// Greater for a stream that the peer opened later.
+    pub(crate) fn order(&self) -> u64 {
+        self.0.id().index()
     }
 
     /// Reads one byte.
@@ -282,6 +312,13 @@ impl RecvStream {
         let mut body = vec![0; len];
         self.read_exact(&mut body).await?;
         Ok(body)
+    }
+}
+
+fn write_error(error: noq::WriteError) -> StreamError {
+    match error {
+        noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
+        _ => StreamError::EndedEarly,
     }
 }
 

@@ -15,6 +15,7 @@ mod connection;
 mod endpoint;
 mod error;
 pub mod lan;
+pub mod lane;
 mod leg;
 mod nat_watch;
 mod network_watch;
