@@ -43,7 +43,7 @@ impl Strandings {
     /// Waits for the next time; for ever once the connection is forgotten. Cancel safe.
     pub async fn next(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     picture::UpdateNumber,
 };
 
-/// Longest frame of the control stream in bytes.
+/// Longest frame in bytes of the control stream, and of the lanes of messages and inputs.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 
 /// First byte of a unidirectional stream.
@@ -50,7 +50,9 @@ impl StreamKind {
 
     /// The kind of this byte.
     pub fn parse(byte: u8) -> Option<Self> {
-        [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Messages].into_iter().find(|kind| kind.byte() == byte)
+        [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Messages]
+            .into_iter()
+            .find(|kind| kind.byte() == byte)
     }
 
     /// QUIC send priority: higher goes first, so that a picture never delays a key.
@@ -65,7 +67,7 @@ impl StreamKind {
     }
 }
 
-/// Priority of the control stream, between input and cursor.
+/// Priority of the control stream and of messages, between input and cursor.
 pub const CONTROL_PRIORITY: i32 = 35;
 
 /// Viewer → host, in the Noise handshake.

@@ -337,7 +337,7 @@ impl Viewer {
         self.status.permission = reached.terms.permission;
         self.status.screen = reached.terms.screen;
         self.progress(ConnectStep::Picture);
-        match Live::start(reached, &self.endpoint, &self.outlets).await {
+        match Live::start(reached, &self.endpoint, &self.outlets) {
             Ok(live) => {
                 self.status.path = Some(live.path());
                 self.tell(ViewerEvent::Connected(live.path()));
