@@ -185,6 +185,21 @@ fn damaged_ids_are_status_one_and_left_for_whoever_can_mend_them() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn it_takes_as_many_open_files_as_the_system_gives() {
+    let dir = tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let relay = env!("CARGO_BIN_EXE_tagio_relay_server");
+    command.args(["-c", "ulimit -Sn 256; exec \"$0\" -b 127.0.0.1:0 --metrics-bind off", relay]);
+    command.env_remove("PORT").env("TAGIO_DATA_DIR", dir.path()).stdout(Stdio::piped());
+    let running = Running::start(&mut command);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+}
+
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let dir = tempdir().unwrap();
