@@ -63,7 +63,7 @@ pub(crate) fn socat(flows: usize) -> (Process, Vec<Flow>) {
     let port = TcpListener::bind(ANY).unwrap().local_addr().unwrap().port();
     let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,nodelay");
     let connect = format!("TCP:{},nodelay", sink.local_addr().unwrap());
-    let socat = Process::start("socat", &[&listen, &connect]);
+    let socat = Process::start("socat", &["-lf", "/dev/null", &listen, &connect]);
     let entrance = SocketAddr::new([127, 0, 0, 1].into(), port);
     let flows = (0..flows).map(|_| (connect_soon(entrance), sink.accept().unwrap().0)).collect();
     (socat, flows)
