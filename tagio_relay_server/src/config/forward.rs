@@ -8,7 +8,7 @@ use crate::forward::{ForwardAccess, ForwardConfig};
 
 /// `None` where it is off.
 pub(super) fn merge(args: &Args, file: &ForwardSettings) -> Result<Option<ForwardConfig>> {
-    let given = args.forward.as_ref().or(file.access.as_ref().map(|access| &access.0));
+    let given = args.forward.as_ref().or_else(|| file.access.as_ref().map(|access| &access.0));
     let allowed = if args.forward_allow.is_empty() { file.allow.clone() } else { args.forward_allow.clone() };
     let access = match given.map(String::as_str) {
         None | Some("off" | "") => {
