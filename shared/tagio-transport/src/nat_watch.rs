@@ -61,7 +61,8 @@ impl NatWatch {
     /// that has restarted maps anew.
     pub(crate) fn seen_at(&self, observed: SocketAddr) {
         let NatReport { mapping, public, .. } = self.report();
-        let is_elsewhere = public.is_some_and(|public| public != observed);
+        let is_elsewhere =
+            public.is_some_and(|public| public != observed && public.is_ipv4() == observed.is_ipv4());
         if mapping == Mapping::EndpointIndependent && is_elsewhere {
             tracing::info!(%observed, ?public, "the NAT maps anew");
             self.known.send_modify(|known| known.is_stale = true);

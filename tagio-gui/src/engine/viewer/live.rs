@@ -15,6 +15,7 @@ use tagio_transport::{
 };
 use tagio_wire::{
     codec::MESSAGE_BYTES_MAX,
+    control::CallFailure,
     decode, encode,
     input::InputEvent,
     limits::{UPDATE_BYTES_MAX, VIDEO_FRAME_BYTES_MAX},
@@ -50,7 +51,8 @@ const PICTURE_FRAME_BYTES_MAX: usize = 4 + MESSAGE_BYTES_MAX + UPDATE_BYTES_MAX;
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How often the relay is called while no path goes through it: its legs, or the host, come back by then.
 const CALL_EVERY: Duration = Duration::from_secs(3);
-/// And sooner where the host could not be called: after a restart of the relay it is back a moment later.
+/// The first pause where the host could not be called; twice as long each, up to that. After a restart of the relay it
+/// is back a moment later.
 const CALL_SOON: Duration = Duration::from_millis(400);
 /// Silence on the path in use, with no other to change to, after which another leg is asked for: the host may have
 /// lost its end, as it does with its address where only TCP gets through.
@@ -89,6 +91,8 @@ pub(super) struct Live {
     relay_lost: bool,
     /// When, if that is still needed then.
     call_at: Option<Instant>,
+    /// The next pause after a call that failed.
+    call_pause: Duration,
     messages: mpsc::Receiver<Result<HostMessage, ControlError>>,
     decoded: mpsc::Receiver<Decoded>,
     acks: Acks,
@@ -135,6 +139,7 @@ impl Live {
             // A session that began without the relay gets a way through it once it is back.
             relay_lost,
             call_at: None,
+            call_pause: CALL_SOON,
             messages,
             decoded,
             acks: Acks::default(),
@@ -360,6 +365,7 @@ impl Live {
         match event {
             Some(RelayEvent::Online { .. }) => {
                 viewer.registered = true;
+                self.call_pause = CALL_SOON;
                 self.call_again(viewer);
             }
             // A relay that is gone takes its legs with it: QUIC would learn of it only seconds later.
@@ -371,8 +377,9 @@ impl Live {
                 let endpoint = viewer.endpoint.clone();
                 self.new_legs.spawn(async move { endpoint.bind_leg(&relay, leg).await });
             }
-            Some(RelayEvent::CallFailed { call, .. }) if call == viewer.calls => {
-                self.call_at = Some(Instant::now() + CALL_SOON);
+            Some(RelayEvent::CallFailed { call, reason: CallFailure::Offline }) if call == viewer.calls => {
+                self.call_at = Some(Instant::now() + self.call_pause);
+                self.call_pause = (self.call_pause * 2).min(CALL_EVERY);
             }
             Some(_) => {}
             None => viewer.relay = None,
@@ -471,6 +478,7 @@ async fn read_picture(mut lane: LaneReceiver, pictures: Pictures, connection: Co
     let error = loop {
         let update = match lane.next().await {
             Ok(frame) => split_update(frame),
+            Err(StreamError::Lost(_)) => return,
             Err(error) => break error,
         };
         let Some((header, payload)) = update else { break StreamError::EndedEarly };
