@@ -69,7 +69,7 @@ pub(super) fn file(path: &str) -> Option<Reply> {
 }
 
 /// The address by which the browser came, if it looks like one: it goes into a page.
-fn dialled(request: &Request<Incoming>, port: u16) -> Option<String> {
+pub(super) fn dialled(request: &Request<Incoming>, port: u16) -> Option<String> {
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if host.is_empty() || host.len() > 255 || !host.chars().all(is_plain) {
