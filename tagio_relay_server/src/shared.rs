@@ -163,7 +163,7 @@ impl Shared {
             tunnels.set_limits(limits.clone());
         }
         if let Some(edges) = self.edges() {
-            edges.set_limits(limits.clone());
+            edges.reload(limits.clone(), config.edge.as_ref());
         }
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }

@@ -11,11 +11,15 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 /// What an entry counts beside its bytes, so that empty ones have a bound too.
 const ENTRY_BYTES: usize = 64;
+/// Shorter pieces of a stream are gathered: each would keep alive the buffer that it was read into.
+const SMALL_BYTES: usize = 2 * 1024;
+/// So much is gathered in one entry.
+const GATHERED_BYTES: usize = 16 * 1024;
 
 /// Bytes that wait in many inboxes together.
 #[derive(Debug)]
@@ -87,10 +91,17 @@ enum Progress {
     Lost,
 }
 
+/// One entry.
+#[derive(Debug)]
+enum Piece {
+    Whole(Bytes),
+    Gathered(BytesMut),
+}
+
 /// What waits, in order. Pure.
 #[derive(Debug)]
 pub struct Inbound {
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Piece>,
     /// With [`ENTRY_BYTES`] for each. INVARIANT: as much is taken from the budget.
     bytes: usize,
     progress: Progress,
@@ -103,20 +114,42 @@ impl Inbound {
         Self { queue: VecDeque::new(), bytes: 0, progress: Progress::Open, room }
     }
 
-    /// Appends data.
+    /// Appends a datagram.
     ///
     /// # Errors
     /// Where it does not fit, or comes too late; it is dropped then.
     pub fn push(&mut self, data: Bytes) -> Result<(), Refused> {
+        self.reserve(data.len() + ENTRY_BYTES)?;
+        self.queue.push_back(Piece::Whole(data));
+        Ok(())
+    }
+
+    /// Appends bytes of a stream.
+    ///
+    /// # Errors
+    /// As [`Inbound::push`].
+    pub fn extend(&mut self, data: Bytes) -> Result<(), Refused> {
+        if data.len() > SMALL_BYTES {
+            return self.push(data);
+        }
+        let has_room =
+            matches!(self.queue.back(), Some(Piece::Gathered(last)) if last.len() < GATHERED_BYTES);
+        self.reserve(if has_room { data.len() } else { data.len() + ENTRY_BYTES })?;
+        match self.queue.back_mut() {
+            Some(Piece::Gathered(last)) if has_room => last.extend_from_slice(&data),
+            _ => self.queue.push_back(Piece::Gathered(BytesMut::from(&data[..]))),
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, cost: usize) -> Result<(), Refused> {
         if self.progress != Progress::Open {
             return Err(Refused::AfterEnd);
         }
-        let cost = data.len() + ENTRY_BYTES;
         if self.bytes + cost > self.room.bytes_max.max(cost) || !self.room.budget.take(cost) {
             return Err(Refused::Full);
         }
         self.bytes += cost;
-        self.queue.push_back(data);
         Ok(())
     }
 
@@ -143,7 +176,11 @@ impl Inbound {
 
     /// What is next, if it is known.
     pub fn take(&mut self) -> Option<Step> {
-        if let Some(data) = self.queue.pop_front() {
+        if let Some(piece) = self.queue.pop_front() {
+            let data = match piece {
+                Piece::Whole(data) => data,
+                Piece::Gathered(data) => data.freeze(),
+            };
             let cost = data.len() + ENTRY_BYTES;
             self.bytes -= cost;
             self.room.budget.give_back(cost);
@@ -245,6 +282,21 @@ mod tests {
         second.push(Bytes::new()).expect("the other's room");
         drop(second);
         assert_eq!(room.budget.used(), 0);
+    }
+
+    #[test]
+    fn small_pieces_of_a_stream_come_together_and_cost_what_they_are() {
+        let mut inbound = Inbound::new(room(100_000, 100_000));
+        for _ in 0..20_000 {
+            inbound.extend(Bytes::from_static(b"x")).expect("room for their bytes");
+        }
+        inbound.extend(Bytes::from_static(&[b'y'; SMALL_BYTES + 1])).expect("room");
+        inbound.extend(Bytes::from_static(b"x")).expect("room");
+        let lens: Vec<_> = std::iter::from_fn(|| inbound.take())
+            .map(|step| if let Step::Data(data) = step { data.len() } else { 0 })
+            .collect();
+        assert_eq!(lens, [GATHERED_BYTES, 20_000 - GATHERED_BYTES, SMALL_BYTES + 1, 1]);
+        assert_eq!(inbound.room.budget.used(), 0);
     }
 
     #[test]

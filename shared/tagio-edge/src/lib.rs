@@ -10,5 +10,5 @@ pub mod link;
 pub mod node;
 pub mod pump;
 pub mod session;
-pub mod wire;
 mod window;
+pub mod wire;

@@ -59,7 +59,9 @@ pub struct LinkConfig {
     pub sessions_max: usize,
     /// How much may wait of each session.
     pub room: Room,
-    /// How many bytes of a session the other end holds, if it said so; see [`crate::wire::FLOW_HEADER`].
+    /// How many bytes of a session this end holds, as it said; less than there is room for.
+    pub window: u32,
+    /// How many the other end holds, if it said so; see [`crate::wire::FLOW_HEADER`].
     pub peer_window: Option<u32>,
 }
 
@@ -236,8 +238,7 @@ impl Link {
 
     /// How many bytes that were passed on are worth a word; none are where the other end would not understand.
     pub(crate) fn credit_step(&self) -> Option<u32> {
-        let step = u32::try_from(self.0.config.room.bytes_max / 4).unwrap_or(u32::MAX);
-        self.0.config.peer_window.map(|_| step)
+        self.0.config.peer_window.map(|_| (self.0.config.window / 4).max(1))
     }
 
     /// Sends a message that belongs to no session of this end, if there is room for it.
@@ -273,7 +274,7 @@ impl Link {
         };
         match (MessageType::try_from(message.kind), slot.kind) {
             (Ok(MessageType::ProxySessionData), Kind::Tcp) => {
-                if slot.inbox.change(|inbound| inbound.push(message.payload)) == Err(Refused::Full) {
+                if slot.inbox.change(|inbound| inbound.extend(message.payload)) == Err(Refused::Full) {
                     slot.lose();
                     host.overflow();
                 }
@@ -282,7 +283,9 @@ impl Link {
             (Ok(MessageType::ProxyUdpData), Kind::Udp) => {
                 let _ = slot.inbox.change(|inbound| inbound.push(message.payload));
             }
-            (Ok(MessageType::ProxySessionHalfClose), Kind::Tcp) => slot.inbox.change(|inbound| inbound.finish()),
+            (Ok(MessageType::ProxySessionHalfClose), Kind::Tcp) => {
+                slot.inbox.change(|inbound| inbound.finish())
+            }
             (Ok(MessageType::ProxySessionClose), _) => {
                 slot.is_closed.store(true, Ordering::Relaxed);
                 slot.inbox.change(|inbound| inbound.close());

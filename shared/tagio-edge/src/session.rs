@@ -178,7 +178,9 @@ impl AsyncWrite for SessionStream {
         let wanted = buf.len().min(DATA_BYTES_MAX);
         if this.granted == 0 {
             this.granted = match &this.session.slot.window {
-                Some(window) if !this.session.slot.over.is_cancelled() => ready!(window.poll_spend(cx, wanted)),
+                Some(window) if !this.session.slot.over.is_cancelled() => {
+                    ready!(window.poll_spend(cx, wanted))
+                }
                 Some(_) | None => wanted,
             };
         }

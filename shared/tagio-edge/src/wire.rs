@@ -99,7 +99,8 @@ impl Message {
 
     /// The answer to a session that was asked for; `Err` says why there is none.
     pub fn reply(session_id: &str, outcome: Result<(), String>) -> Self {
-        let reply = CreateSessionReply { success: outcome.is_ok(), err_msg: outcome.err().unwrap_or_default() };
+        let reply =
+            CreateSessionReply { success: outcome.is_ok(), err_msg: outcome.err().unwrap_or_default() };
         Self::new(MessageType::ProxySessionCreate, session_id, reply.encode_to_vec())
     }
 

@@ -145,8 +145,11 @@ pub const EDGE_SESSION_BURST: u32 = 1_024;
 pub const EDGE_SESSION_INTERVAL_MS: u32 = 5;
 /// How long an edge node may take to reach a target; nodes give up after 3 s by default.
 pub const EDGE_CREATE_MS: u32 = 10_000;
-/// Bytes that may wait for one user's connection. A node that knows of it sends no more; another one's session is cut off there.
-pub const EDGE_QUEUE_BYTES_MAX: u32 = 1024 * 1024;
+/// Bytes for one user that an edge node may send before some have gone to the user, if it knows of such windows: 84 Mb/s
+/// over 100 ms.
+pub const EDGE_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes that may wait for one user's connection. The session of a node that knows of no windows is cut off there.
+pub const EDGE_QUEUE_BYTES_MAX: u32 = 8 * 1024 * 1024;
 /// Bytes that may wait for all of them together; counts from the start of the relay.
 pub const EDGE_QUEUES_BYTES_MAX: u32 = 256 * 1024 * 1024;
 /// How long a user's session stays with its node while nothing is opened.
@@ -248,6 +251,7 @@ limits! {
     edge_session_burst: u32 = EDGE_SESSION_BURST,
     edge_session_interval_ms: u32 = EDGE_SESSION_INTERVAL_MS,
     edge_create_ms: u32 = EDGE_CREATE_MS,
+    edge_window_bytes: u32 = EDGE_WINDOW_BYTES,
     edge_queue_bytes_max: u32 = EDGE_QUEUE_BYTES_MAX,
     edge_queues_bytes_max: u32 = EDGE_QUEUES_BYTES_MAX,
     edge_sticky_secs: u16 = EDGE_STICKY_SECS,

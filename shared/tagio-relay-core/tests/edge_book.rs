@@ -100,7 +100,10 @@ fn every_bound_is_filled_to_the_brim_and_once_more() {
         book.choose(&user(names[1]), net(1), now).unwrap_err()
     };
     assert_eq!(refused(|l| l.edge_sessions_max = 2, 2, ["anna", "bert"]), Denial::EdgeSessionsFull);
-    assert_eq!(refused(|l| l.edge_sessions_per_user_max = 2, 2, ["anna", "anna"]), Denial::EdgeSessionsPerUser);
+    assert_eq!(
+        refused(|l| l.edge_sessions_per_user_max = 2, 2, ["anna", "anna"]),
+        Denial::EdgeSessionsPerUser
+    );
     let names = ["anna-node-a", "bert-node-a"];
     assert_eq!(refused(|l| l.edge_sessions_per_node_max = 2, 2, names), Denial::EdgeSessionsPerNode);
     assert_eq!(refused(|l| l.edge_session_burst = 2, 2, ["anna", "anna"]), Denial::EdgeSessionRate);

@@ -35,8 +35,12 @@ pub(super) fn merge(args: &Args, file: &EdgeSettings) -> Result<Option<EdgeConfi
 
 /// Reads `USER:PASS`; no error shows the password.
 fn user(text: &str) -> Result<(String, Secret)> {
-    let (user, password) = text.split_once(':').context("--edge-user wants a name and a password, like anna:secret")?;
-    ensure!(UserName::is_plain(user), "a user's name is not empty and has neither -node- nor -session- in it");
+    let (user, password) =
+        text.split_once(':').context("--edge-user wants a name and a password, like anna:secret")?;
+    ensure!(
+        UserName::is_plain(user),
+        "a user's name is not empty and has neither -node- nor -session- in it"
+    );
     ensure!(
         !password.is_empty() && user.len().max(password.len()) <= CREDENTIAL_BYTES_MAX,
         "the name and the password of a user have 1 to {CREDENTIAL_BYTES_MAX} bytes"

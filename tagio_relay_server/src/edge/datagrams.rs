@@ -47,7 +47,14 @@ struct Flow {
 impl Flows {
     pub(super) fn new(edges: Arc<Edges>, user: User) -> Self {
         let (arrived, arriving) = mpsc::channel(QUEUE);
-        Self { edges, user, open: Arc::default(), tasks: Mutex::default(), arrived, arriving: arriving.into() }
+        Self {
+            edges,
+            user,
+            open: Arc::default(),
+            tasks: Mutex::default(),
+            arrived,
+            arriving: arriving.into(),
+        }
     }
 
     /// Opens a flow; none where the book says no.

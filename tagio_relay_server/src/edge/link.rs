@@ -44,6 +44,7 @@ pub(crate) async fn serve(
         ping: Duration::from_secs(limits.edge_ping_secs.max(1).into()),
         sessions_max: limits.edge_sessions_per_node_max as usize,
         room: edges.room(),
+        window: limits.edge_window_bytes,
         peer_window: window,
     };
     let (link, outgoing) = Link::new(config, CancellationToken::new());

@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -31,6 +31,7 @@ use tagio_relay_core::{
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use zeroize::Zeroizing;
 
 pub(crate) use self::link::{NewNode, serve};
@@ -58,7 +59,7 @@ pub(crate) struct EdgeDoor {
 pub(crate) struct Edges {
     relay: Arc<Shared>,
     desk: Mutex<Desk>,
-    users: Users,
+    users: RwLock<Arc<Users>>,
     mint: TokenMint,
     /// What waits for all users together.
     budget: Arc<Budget>,
@@ -99,14 +100,10 @@ impl EdgeDoor {
             Some(secret) => TokenMint::new(secret.bytes()),
             None => TokenMint::new(&rand::random::<[u8; 32]>()),
         };
-        let credentials = |(user, password): &(String, Secret)| Credentials {
-            user: user.clone(),
-            password: Zeroizing::new(password.bytes().to_vec()),
-        };
         let book = EdgeBook::new(limits.as_ref().clone());
         let edges = Arc::new(Edges {
             desk: Mutex::new(Desk { book, links: HashMap::new(), next_link: 0 }),
-            users: config.users.iter().map(credentials).collect(),
+            users: RwLock::new(Arc::new(users(config))),
             mint,
             budget: Arc::new(Budget::new(limits.edge_queues_bytes_max as usize)),
             session_ids: AtomicU64::new(1),
@@ -120,7 +117,8 @@ impl EdgeDoor {
             ..FrontLimits::default()
         };
         let front = Front::bind(config.socks, Door::Socks5, Arc::new(Exit(Arc::clone(&edges))), limits).await;
-        let front = front.context("no door for users of edge nodes (--edge-socks ADDR, --edge-user USER:PASS)")?;
+        let front =
+            front.context("no door for users of edge nodes (--edge-socks ADDR, --edge-user USER:PASS)")?;
         Ok(Self { edges, front })
     }
 
@@ -161,15 +159,31 @@ impl Edges {
     }
 
     /// How much of a session may wait here.
-    pub(crate) fn room(&self) -> Room {
+    fn room(&self) -> Room {
         Room {
             bytes_max: self.relay.limits().edge_queue_bytes_max as usize,
             budget: Arc::clone(&self.budget),
         }
     }
 
-    pub(crate) fn set_limits(&self, limits: Limits) {
+    /// How many bytes of a session a node may send before some have gone to the user.
+    pub(crate) fn window(&self) -> u32 {
+        self.relay.limits().edge_window_bytes
+    }
+
+    /// Other limits and users from now on; who is in stays in. The last user stays, as the door would be open to all.
+    pub(crate) fn reload(&self, limits: Limits, config: Option<&EdgeConfig>) {
         lock(&self.desk).book.set_limits(limits);
+        match config.map(users) {
+            Some(users) if users.is_empty() == self.users().is_empty() => {
+                *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+            }
+            Some(_) | None => warn!("whether users of edge nodes show a password changes at the next start"),
+        }
+    }
+
+    fn users(&self) -> Arc<Users> {
+        Arc::clone(&self.users.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Lets a second pass.
@@ -212,6 +226,14 @@ impl Edges {
         let session = connected.link.open(&id, kind).map_err(|_| Denial::EdgeNoNode)?;
         Ok((session.holding(chosen), connected))
     }
+}
+
+fn users(config: &EdgeConfig) -> Users {
+    let credentials = |(user, password): &(String, Secret)| Credentials {
+        user: user.clone(),
+        password: Zeroizing::new(password.bytes().to_vec()),
+    };
+    config.users.iter().map(credentials).collect()
 }
 
 /// A user who was let in.

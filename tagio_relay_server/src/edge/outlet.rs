@@ -33,7 +33,7 @@ impl Outlet for Exit {
     type Datagrams = Flows;
 
     fn wants_password(&self) -> bool {
-        !self.0.users.is_empty()
+        !self.0.users().is_empty()
     }
 
     fn admit(&self, peer: Peer<'_>) -> Option<User> {
@@ -88,7 +88,7 @@ impl Exit {
             user: name.as_ref().map_or_else(String::new, |name| name.user.clone()),
             password: shown.password.clone(),
         });
-        match name.filter(|_| self.0.users.admits(plain.as_ref())) {
+        match name.filter(|_| self.0.users().admits(plain.as_ref())) {
             Some(name) => Ok(User { name, net }),
             None => {
                 admission.wrong_secret(net, Instant::now());
@@ -115,7 +115,7 @@ fn meaning(words: &str) -> DialError {
     let is_any = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
     if is_any(&["allowed", "denied", "forbidden"]) {
         DialError::NotAllowed
-    } else if is_any(&["refuse"]) {
+    } else if is_any(&["refuse", "errno 111"]) {
         DialError::Refused
     } else if is_any(&["timed out", "timeout", "elapsed", "does not answer"]) {
         DialError::TimedOut
@@ -136,6 +136,7 @@ mod tests {
             ("this target is not allowed", DialError::NotAllowed),
             ("Connection refused (os error 111)", DialError::Refused),
             ("the target refuses the connection", DialError::Refused),
+            ("[Errno 111] Connect call failed ('127.0.0.1', 1)", DialError::Refused),
             ("deadline has elapsed", DialError::TimedOut),
             ("dial tcp 192.0.2.1:80: i/o timeout", DialError::TimedOut),
             ("dial tcp: lookup x on 1.1.1.1:53: no such host", DialError::UnknownName),

@@ -57,7 +57,7 @@ pub(super) fn upgrade(visit: &Visit, request: &Request<Incoming>) -> Reply {
     let version = NodeVersion::parse(&query(request, "version").unwrap_or_default());
     let window = request.headers().get(FLOW_HEADER).and_then(|text| text.to_str().ok());
     let window = window.and_then(LinkConfig::parse_window);
-    let held = edges.room().bytes_max;
+    let held = edges.window();
     let mut answer = websocket::accept(visit, request, None, |visitor| {
         Upgrade::EdgeNode(visitor, Box::new(NewNode { edges, id, version, window }))
     });
@@ -69,7 +69,9 @@ pub(super) fn upgrade(visit: &Visit, request: &Request<Incoming>) -> Reply {
 
 fn query(request: &Request<Incoming>, key: &str) -> Option<String> {
     let query = request.uri().query()?;
-    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
 }
 
 /// Whether the client came by TLS, to here or to a believed proxy.

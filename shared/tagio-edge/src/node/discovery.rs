@@ -1,20 +1,24 @@
 //! Finds a POP: bootstrap URLs, then access points, then the POP that one of them names.
 
 use std::{
-    fs, io,
+    convert::Infallible,
+    fs,
+    future::pending,
+    io,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::fetch::{Client, FetchError};
 
 /// The list of bootstrap URLs, below the application directory.
 const BOOTSTRAP_FILE: &str = "bootstrap.json";
-/// How old that list may be.
+/// How often that list is replaced by what the network says now.
 const REFRESH: Duration = Duration::from_secs(12 * 60 * 60);
 /// URLs of either kind that are tried.
 const URLS_MAX: usize = 32;
@@ -63,22 +67,31 @@ pub(super) enum Discovery {
     /// At this access point.
     Direct(String),
     /// By the list in this folder.
-    Bootstrap { dir: PathBuf, refreshed: Option<Instant> },
+    Bootstrap(PathBuf),
 }
 
 impl Discovery {
     pub(super) fn new(direct_url: Option<String>, app_dir: PathBuf) -> Self {
         match direct_url {
             Some(url) => Self::Direct(url),
-            None => Self::Bootstrap { dir: app_dir, refreshed: None },
+            None => Self::Bootstrap(app_dir),
+        }
+    }
+
+    /// Keeps the list of bootstrap URLs fresh, for ever.
+    pub(super) async fn keep_fresh(&self, client: &Client) -> Infallible {
+        let Self::Bootstrap(dir) = self else { return pending().await };
+        loop {
+            refresh(client, dir).await;
+            sleep(REFRESH).await;
         }
     }
 
     /// The POP of the moment for this node.
-    pub(super) async fn find(&mut self, client: &Client, uuid: &str) -> Result<Pop, DiscoveryError> {
+    pub(super) async fn find(&self, client: &Client, uuid: &str) -> Result<Pop, DiscoveryError> {
         let access_points = match self {
             Self::Direct(url) => vec![url.clone()],
-            Self::Bootstrap { dir, refreshed } => access_points(client, dir, refreshed).await?,
+            Self::Bootstrap(dir) => access_points(client, dir).await?,
         };
         let mut problem = String::new();
         for access_point in access_points.iter().take(URLS_MAX) {
@@ -98,35 +111,44 @@ async fn ask(client: &Client, access_point: &str, uuid: &str) -> Result<Pop, Fet
     serde_json::from_slice(&body).map_err(|_| FetchError::Body)
 }
 
-/// Asks the bootstrap URLs one after the other, and keeps the list that they give, if the one that is kept is old.
-async fn access_points(
-    client: &Client,
-    dir: &Path,
-    refreshed: &mut Option<Instant>,
-) -> Result<Vec<String>, DiscoveryError> {
+/// The access points that the first bootstrap URL knows which knows any; else those of the last time.
+async fn access_points(client: &Client, dir: &Path) -> Result<Vec<String>, DiscoveryError> {
     let file = dir.join(BOOTSTRAP_FILE);
-    let kept = load(&file).map_err(|problem| DiscoveryError::List { file: file.clone(), problem })?;
-    let is_due = refreshed.is_none_or(|at| at.elapsed() >= REFRESH);
+    let kept = load(&file).map_err(|problem| DiscoveryError::List { file, problem })?;
     for url in kept.bootstraps.iter().take(URLS_MAX) {
-        let list = match client.get(url).await {
-            Ok(body) => serde_json::from_slice::<List>(&body).unwrap_or_default(),
-            Err(error) => {
-                debug!("bootstrap {url}: {error}");
-                continue;
-            }
-        };
-        if is_due && !list.bootstraps.is_empty() {
-            *refreshed = Some(Instant::now());
-            if list != kept {
-                save(&file, &list).unwrap_or_else(|error| warn!("cannot keep {}: {error}", file.display()));
-            }
-        }
+        let list = ask_for_list(client, url).await;
         if !list.accesspoints.is_empty() {
             return Ok(list.accesspoints);
         }
     }
-    // Of the last time that somebody answered.
     Ok(kept.accesspoints)
+}
+
+/// Puts what the first bootstrap URL answers that names others into the place of the list.
+async fn refresh(client: &Client, dir: &Path) {
+    let file = dir.join(BOOTSTRAP_FILE);
+    // Whoever looks for a POP complains.
+    let Ok(kept) = load(&file) else { return };
+    for url in kept.bootstraps.iter().take(URLS_MAX) {
+        let list = ask_for_list(client, url).await;
+        if list.bootstraps.is_empty() {
+            continue;
+        }
+        if list != kept {
+            save(&file, &list).unwrap_or_else(|error| warn!("cannot keep {}: {error}", file.display()));
+        }
+        return;
+    }
+}
+
+/// What a bootstrap URL answers; nothing where that is no list.
+async fn ask_for_list(client: &Client, url: &str) -> List {
+    let body = client.get(url).await;
+    let list = body.and_then(|body| serde_json::from_slice(&body).map_err(|_| FetchError::Body));
+    list.unwrap_or_else(|error| {
+        debug!("bootstrap {url}: {error}");
+        List::default()
+    })
 }
 
 fn load(file: &Path) -> Result<List, String> {

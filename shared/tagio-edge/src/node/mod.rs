@@ -30,8 +30,8 @@ use crate::{
     link::{self, Host, Kind, Link, LinkConfig, LinkEnd},
     wire::{FLOW_HEADER, Message, MessageType, NODE_VERSION},
 };
-use discovery::{Discovery, Pop};
 pub use discovery::DiscoveryError;
+use discovery::{Discovery, Pop};
 use fetch::Client;
 pub use fetch::FetchError;
 
@@ -39,10 +39,12 @@ pub use fetch::FetchError;
 const PING: Duration = Duration::from_secs(20);
 /// Sessions at once: two of each open page of a few hundred users.
 const SESSIONS_MAX: usize = 4096;
-/// What may wait for one target. A POP that knows of it sends no more; another one's session is cut off there.
-const SESSION_BYTES_MAX: usize = 1024 * 1024;
+/// How many bytes for one target a POP may send before some have gone there, if it knows of such windows.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+/// What may wait for one target. The session of a POP that does not know is cut off there.
+const SESSION_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What may wait for all targets together.
-const SESSIONS_BYTES_MAX: usize = 128 * 1024 * 1024;
+const SESSIONS_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Time for the WebSocket to open.
 const OPENING: Duration = Duration::from_secs(10);
 /// The first pause: a POP that restarts is back within a second.
@@ -120,13 +122,27 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     let client = Client::new()?;
-    let mut discovery = Discovery::new(config.direct_url.clone(), config.app_dir.clone());
+    let discovery = Discovery::new(config.direct_url.clone(), config.app_dir.clone());
+    tokio::select! {
+        ended = serve_all(&config, &client, &discovery, &events, &stop) => ended,
+        never = discovery.keep_fresh(&client) => match never {},
+    }
+}
+
+/// One POP after the other.
+async fn serve_all(
+    config: &NodeConfig,
+    client: &Client,
+    discovery: &Discovery,
+    events: &mpsc::Sender<NodeEvent>,
+    stop: &CancellationToken,
+) -> Result<(), NodeError> {
     let mut pause = PAUSE_FIRST;
     loop {
         let started = Instant::now();
         let problem = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            served = serve(&config, &client, &mut discovery, &events, &stop) => match served {
+            served = serve(config, client, discovery, events, stop) => match served {
                 Ok(LinkEnd::Stopped) => return Ok(()),
                 Ok(LinkEnd::Replaced) => return Err(NodeError::Replaced),
                 Ok(end) => end.to_string(),
@@ -166,7 +182,7 @@ enum Attempt {
 async fn serve(
     config: &NodeConfig,
     client: &Client,
-    discovery: &mut Discovery,
+    discovery: &Discovery,
     events: &mpsc::Sender<NodeEvent>,
     stop: &CancellationToken,
 ) -> Result<LinkEnd, Attempt> {
@@ -175,7 +191,8 @@ async fn serve(
     let (socket, peer_window) = opened.map_err(|_| FetchError::TimedOut)??;
     let _ = events.send(NodeEvent::Up(pop.server_url.clone())).await;
     let room = Room { bytes_max: SESSION_BYTES_MAX, budget: Arc::new(Budget::new(SESSIONS_BYTES_MAX)) };
-    let link_config = LinkConfig { ping: PING, sessions_max: SESSIONS_MAX, room, peer_window };
+    let link_config =
+        LinkConfig { ping: PING, sessions_max: SESSIONS_MAX, room, window: WINDOW_BYTES, peer_window };
     let (link, outgoing) = Link::new(link_config, stop.child_token());
     let mut sessions = Sessions { config: config.clone(), link: link.clone(), tasks: JoinSet::new() };
     let end = link::run(&link, outgoing, socket, &mut sessions).await;
@@ -193,7 +210,7 @@ async fn open(config: &NodeConfig, client: &Client, pop: &Pop) -> Result<(WebSoc
     let mut request = url.into_client_request().map_err(Box::new)?;
     let bearer = HeaderValue::try_from(format!("Bearer {}", pop.access_token)).map_err(|_| Attempt::Pop)?;
     request.headers_mut().insert(header::AUTHORIZATION, bearer);
-    request.headers_mut().insert(FLOW_HEADER, HeaderValue::from(SESSION_BYTES_MAX));
+    request.headers_mut().insert(FLOW_HEADER, HeaderValue::from(WINDOW_BYTES));
     let stream = client.connect(request.uri()).await?;
     let opened = client_async_with_config(request, stream, Some(link::websocket_config())).await;
     let (socket, response) = opened.map_err(Box::new)?;

@@ -5,8 +5,8 @@ use tagio_proxy::{DialError, Dialer, Target};
 use tracing::debug;
 
 use crate::{
-    session::Session,
     pump::{Moved, pump},
+    session::Session,
     wire::{DestAddr, Message, read},
 };
 

@@ -122,7 +122,8 @@ impl EdgeBook {
         if self.sessions >= self.limits.edge_sessions_max {
             return Err(Denial::EdgeSessionsFull);
         }
-        if self.by_user.get(&name.user).is_some_and(|count| *count >= self.limits.edge_sessions_per_user_max) {
+        if self.by_user.get(&name.user).is_some_and(|count| *count >= self.limits.edge_sessions_per_user_max)
+        {
             return Err(Denial::EdgeSessionsPerUser);
         }
         let rate = Rate::new(self.limits.edge_session_burst, self.limits.edge_session_interval_ms);
@@ -176,7 +177,8 @@ impl EdgeBook {
         }
         let (id, _) = self.nodes.iter().min_by_key(|(id, node)| (node.sessions, *id))?;
         let id = id.clone();
-        if self.stickies.len() < self.limits.edge_stickies_max as usize || self.stickies.contains_key(&sticky) {
+        if self.stickies.len() < self.limits.edge_stickies_max as usize || self.stickies.contains_key(&sticky)
+        {
             self.stickies.insert(sticky, (id.clone(), now));
         }
         Some(id)

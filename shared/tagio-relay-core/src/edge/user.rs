@@ -99,6 +99,8 @@ mod tests {
             assert_eq!(parts(wrong), None, "{wrong}");
         }
         assert_eq!(parts(&format!("anna-node-{}", "x".repeat(65))), None);
-        assert!(UserName::is_plain("anna-nodes") && !UserName::is_plain("anna-node-x") && !UserName::is_plain(""));
+        assert!(
+            UserName::is_plain("anna-nodes") && !UserName::is_plain("anna-node-x") && !UserName::is_plain("")
+        );
     }
 }
