@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    inbox::{Inbox, Refused, Room},
+    inbox::{Inbound, Inbox, Refused, Room},
     session::Session,
     window::{self, Window},
     wire::{CreateSessionReply, MESSAGE_BYTES_MAX, Message, MessageType, read},
@@ -283,12 +283,10 @@ impl Link {
             (Ok(MessageType::ProxyUdpData), Kind::Udp) => {
                 let _ = slot.inbox.change(|inbound| inbound.push(message.payload));
             }
-            (Ok(MessageType::ProxySessionHalfClose), Kind::Tcp) => {
-                slot.inbox.change(|inbound| inbound.finish())
-            }
+            (Ok(MessageType::ProxySessionHalfClose), Kind::Tcp) => slot.inbox.change(Inbound::finish),
             (Ok(MessageType::ProxySessionClose), _) => {
                 slot.is_closed.store(true, Ordering::Relaxed);
-                slot.inbox.change(|inbound| inbound.close());
+                slot.inbox.change(Inbound::close);
                 slot.end();
             }
             (Ok(MessageType::ProxySessionCreate), _) => {
@@ -322,7 +320,7 @@ impl Link {
 
 impl Slot {
     fn lose(&self) {
-        self.inbox.change(|inbound| inbound.lose());
+        self.inbox.change(Inbound::lose);
         self.end();
     }
 

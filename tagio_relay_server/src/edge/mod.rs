@@ -136,7 +136,7 @@ impl EdgeDoor {
         tasks.spawn(async move {
             front.run(stop).await;
             // The front has ended because the relay does; the relay's own drain says when it is over.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
     }
 }
