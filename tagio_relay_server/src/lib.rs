@@ -15,6 +15,7 @@ mod carrier;
 pub mod config;
 mod connection;
 mod control;
+mod edge;
 mod forward;
 pub mod front_door;
 mod http;
@@ -40,6 +41,7 @@ mod udp;
 mod vantage;
 
 pub use config::{Acme, CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
+pub use edge::EdgeConfig;
 pub use forward::{ForwardAccess, ForwardConfig};
 pub use open_files::raise_open_files;
 pub use server::{Reloader, Server};

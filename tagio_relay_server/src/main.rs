@@ -68,6 +68,9 @@ fn announce(server: &Server) -> Result<()> {
         writeln!(stdout, "tunnels {} ingress {}", tunnel.control, tunnel.ingress)?;
         stdout.flush()?;
     }
+    if let Some(addr) = server.edge_addr() {
+        writeln!(stdout, "edge-socks {addr}")?;
+    }
     if let Some(fingerprint) = server.forward_fingerprint() {
         writeln!(stdout, "forward {first} certificate {}", HEXLOWER.encode(&fingerprint))?;
         stdout.flush()?;

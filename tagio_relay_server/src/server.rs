@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{Acme, CertificateSource, Config, DEFAULT_METRICS, MetricsBind},
     connection,
+    edge::EdgeDoor,
     forward::Forward,
     http::streams::{self, Streams},
     identity::RelayKey,
@@ -54,6 +55,7 @@ pub struct Server {
     metrics: Option<TcpListener>,
     streams: mpsc::Receiver<streams::Opened>,
     tunnels: Option<TunnelDoors>,
+    edge: Option<EdgeDoor>,
     /// How to get a certificate, where one is to be got.
     acme: Option<Acme>,
     addrs: Vec<SocketAddr>,
@@ -109,7 +111,14 @@ impl Server {
         if let Some(forward) = &config.forward {
             shared.set_forward(Forward::open(forward, &shared)?);
         }
-        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, acme, addrs, store_thread })
+        let edge = match &config.edge {
+            Some(edge) => Some(EdgeDoor::open(edge, Arc::clone(&shared)).await?),
+            None => None,
+        };
+        if let Some(edge) = &edge {
+            shared.set_edges(edge.edges());
+        }
+        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, edge, acme, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -125,6 +134,11 @@ impl Server {
     /// Where its tunnels are, if it has some.
     pub fn tunnel_addrs(&self) -> Option<TunnelAddrs> {
         self.tunnels.as_ref()?.addrs().ok()
+    }
+
+    /// Where users of edge nodes come, if it is a POP.
+    pub fn edge_addr(&self) -> Option<SocketAddr> {
+        self.edge.as_ref().map(EdgeDoor::addr)
     }
 
     /// SHA-256 of the certificate that clients of the forward tunnel see, if there is one.
@@ -144,7 +158,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, streams, tunnels, acme, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, streams, tunnels, edge, acme, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -160,6 +174,9 @@ impl Server {
         tasks.spawn(streams::run(Arc::clone(&shared), streams));
         if let Some(tunnels) = tunnels {
             tunnels.serve(&mut tasks, &stop);
+        }
+        if let Some(edge) = edge {
+            edge.serve(&mut tasks, &stop);
         }
         if shared.forward().is_some() {
             tasks.spawn(Forward::run(Arc::downgrade(&shared)));
@@ -207,6 +224,7 @@ async fn drain(shared: &Shared) {
     if let Some(tunnels) = &tunnels {
         tunnels.drain();
     }
+    let edges = shared.edges();
     let forward = shared.forward();
     if let Some(forward) = forward {
         forward.drain();
@@ -220,6 +238,7 @@ async fn drain(shared: &Shared) {
         };
         let done = done
             && !tunnels.as_ref().is_some_and(|tunnels| tunnels.is_in_use())
+            && !edges.as_ref().is_some_and(|edges| edges.is_in_use())
             && !forward.is_some_and(Forward::is_in_use);
         if done || waited >= DRAIN_LEGS {
             if let Some(forward) = forward {

@@ -32,6 +32,7 @@ pub(super) struct FileSettings {
     /// 0 is none.
     pub(super) stun_port: Option<u16>,
     pub(super) tunnel: TunnelSettings,
+    pub(super) edge: EdgeSettings,
     pub(super) forward: ForwardSettings,
     pub(super) limits: Limits,
 }
@@ -45,6 +46,16 @@ pub(super) struct TunnelSettings {
     pub(super) tokens: Vec<FileSecret>,
     pub(super) domain: Option<String>,
     pub(super) ports: Option<String>,
+}
+
+/// The table about edge nodes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct EdgeSettings {
+    pub(super) socks: Option<SocketAddr>,
+    pub(super) secret: Option<FileSecret>,
+    /// Each with its password.
+    pub(super) users: Vec<FileSecret>,
 }
 
 /// The table about the forward tunnel.

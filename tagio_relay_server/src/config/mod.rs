@@ -2,6 +2,7 @@
 
 mod acme;
 mod args;
+mod edge;
 mod file;
 mod forward;
 mod interview;
@@ -18,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
-use crate::{forward::ForwardConfig, tunnel::TunnelConfig};
+use crate::{edge::EdgeConfig, forward::ForwardConfig, tunnel::TunnelConfig};
 
 pub use acme::Acme;
 pub use args::{Args, LogFormatArg};
@@ -117,6 +118,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Reverse tunnels, where they are wanted.
     pub tunnel: Option<TunnelConfig>,
+    /// A POP of edge nodes, where it is wanted.
+    pub edge: Option<EdgeConfig>,
     /// The forward tunnel, where it is wanted.
     pub forward: Option<ForwardConfig>,
     /// Every bound.
@@ -140,6 +143,7 @@ impl Config {
             vec![DEFAULT_BIND]
         };
         let tunnel = tunnel::merge(args, &file.tunnel)?;
+        let edge = edge::merge(args, &file.edge)?;
         let forward = forward::merge(args, &file.forward)?;
         let auth = args.auth.clone().or(file.auth).filter(|secret| !secret.is_empty());
         let chosen_dir = args.data_dir.clone().or(file.data_dir);
@@ -159,6 +163,7 @@ impl Config {
             stun_port: second_port(file.stun_port),
             trusted_proxies: trusted_proxies(args, file.trusted_proxy),
             tunnel,
+            edge,
             forward,
             limits: file.limits,
         })
