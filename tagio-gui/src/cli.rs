@@ -5,10 +5,14 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use tagio_wire::{
     limits::MONITORS_MAX,
+    port::PortTarget,
     session::{Quality, ViewArea, ViewWish},
 };
 
-use crate::config::{FPS_MAX, HostPort, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
+use crate::{
+    config::{FPS_MAX, HostPort, PortChoice, QualityChoice, RelayAddress, Settings, Target, VideoChoice},
+    engine::status::Forward,
+};
 
 /// Share a screen by ID and control it. Without a subcommand: the window.
 #[derive(Debug, Parser)]
@@ -64,6 +68,8 @@ pub enum Command {
     Play(PlayArgs),
     /// Make a local service reachable through a relay
     Tunnel(TunnelArgs),
+    /// Reach TCP ports of a host, or of its network, as ports of this computer
+    Forward(ForwardArgs),
 }
 
 /// Arguments of `server`.
@@ -78,6 +84,9 @@ pub struct ServerArgs {
     /// Who lets viewers in once they proved the code or password: a person at this terminal, or nobody else
     #[arg(long, value_enum, default_value_t = Accept::Password, value_name = "HOW")]
     pub accept: Accept,
+    /// Which ports viewers may forward to themselves; `ask` puts the question to a person at this terminal
+    #[arg(long, value_enum, default_value_t = PortChoice::Off, value_name = "WHICH")]
+    pub ports: PortChoice,
     /// Also wait at this address for viewers that come directly. Without --relay, only there
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -252,6 +261,31 @@ pub struct TunnelArgs {
     pub allow: Vec<String>,
 }
 
+/// Arguments of `forward`.
+#[derive(Debug, Args)]
+pub struct ForwardArgs {
+    /// ID of the host (spaces do not matter), or HOST:PORT of one that waits there
+    pub target: Target,
+    /// Port of this computer (0 for any that is free), and where its connections go on to from the host; repeatable
+    #[arg(required = true, value_name = "LOCAL:REMOTE_HOST:REMOTE_PORT", value_parser = forward)]
+    pub forwards: Vec<Forward>,
+    /// Code or password of the host
+    #[arg(long, value_name = "P", env = "TAGIO_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Read the code or password from the first line of standard input
+    #[arg(long, conflicts_with = "password")]
+    pub password_stdin: bool,
+}
+
+fn forward(text: &str) -> Result<Forward, String> {
+    let shape = || "a port, a name and a port are wanted, like 8080:localhost:80".to_owned();
+    let (local, remote) = text.split_once(':').ok_or_else(shape)?;
+    let local_port = local.parse().map_err(|_| shape())?;
+    let HostPort { host, port } = remote.parse().map_err(|_| shape())?;
+    let target = PortTarget { host, port };
+    if target.is_sound() { Ok(Forward { local_port, target }) } else { Err(shape()) }
+}
+
 #[cfg(test)]
 mod tests {
     use tagio_wire::session::VideoWish;
@@ -307,6 +341,18 @@ mod tests {
         assert_eq!(client(&[]).record, None);
         assert_eq!(client(&["--record"]).record, Some(None));
         assert_eq!(client(&["--record", "a.mkv"]).record, Some(Some(PathBuf::from("a.mkv"))));
+    }
+
+    #[test]
+    fn a_forward_is_a_port_here_and_an_address_there() {
+        let parsed = |text| forward(text).map(|forward| (forward.local_port, forward.target.to_string()));
+        assert_eq!(parsed("8080:localhost:80"), Ok((8080, "localhost:80".to_owned())));
+        assert_eq!(parsed("0:[::1]:22"), Ok((0, "[::1]:22".to_owned())));
+        for wrong in
+            ["8080", "8080:80", "x:localhost:80", "8080:localhost:0", "8080::80", "70000:a:1", "1:a b:2"]
+        {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

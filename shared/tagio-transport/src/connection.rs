@@ -17,6 +17,8 @@ use crate::{
 const WRONG_PEER: u32 = 1;
 /// Reset code of a stream whose data would come too late.
 const LATE: u32 = 2;
+/// Reset code of a stream that broke, or that nobody wants any more.
+const BROKEN: u32 = 3;
 /// How long last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,11 @@ impl Connection {
     pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Lost> {
         let (send, recv) = self.quic.accept_bi().await.map_err(lost)?;
         Ok((SendStream(send), RecvStream(recv)))
+    }
+
+    /// Lets the peer have so many bidirectional streams at a time, from now on.
+    pub fn allow_bi_streams(&self, count: u32) {
+        self.quic.set_max_concurrent_bi_streams(count.into());
     }
 
     /// Opens a stream to the peer. Streams of higher priority are sent first.
@@ -165,6 +172,18 @@ impl SendStream {
         self.write(&frame).await
     }
 
+    /// Says that nothing more comes, and waits for nobody.
+    pub fn finish(&mut self) {
+        // Fails only on a stream that is closed.
+        self.0.finish().ok();
+    }
+
+    /// Gives the stream up, and what of it is not sent yet. The peer sees that it ended early.
+    pub fn reset(&mut self) {
+        // Fails only on a stream that is closed, of which nothing is under way.
+        self.0.reset(BROKEN.into()).ok();
+    }
+
     /// Says that nothing more comes, and waits until the peer has all of it, but not for long: this is for
     /// last words before closing.
     pub async fn finish_soon(&mut self) {
@@ -218,6 +237,20 @@ impl RecvStream {
             }
             _ => StreamError::EndedEarly,
         })
+    }
+
+    /// Reads the first byte of what comes next; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// The connection is over, or the peer dropped the stream.
+    pub async fn read_first(&mut self) -> Result<Option<u8>, StreamError> {
+        let mut byte = [0];
+        match self.0.read(&mut byte).await {
+            Ok(Some(_)) => Ok(Some(byte[0])),
+            Ok(None) => Ok(None),
+            Err(noq::ReadError::ConnectionLost(reason)) => Err(StreamError::Lost(lost(reason))),
+            Err(_) => Err(StreamError::EndedEarly),
+        }
     }
 
     /// Reads one byte.

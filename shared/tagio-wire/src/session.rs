@@ -4,7 +4,7 @@
 //! `docs/PROTOCOL.md`): frames of `u16be length` + bytes, a Noise handshake between the identity keys whose
 //! payloads are [`AuthRequest`] and [`AuthReply`]. After it the same framing carries [`ViewerMessage`] one
 //! way and [`HostMessage`] the other. The host opens the picture, the cursor and the video streams, the viewer
-//! the input stream; the first byte of each of those is its [`StreamKind`].
+//! the input stream and one for each [port](crate::port); the first byte of each of those is its [`StreamKind`].
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use crate::{
 /// Longest frame of the control stream in bytes.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 
-/// First byte of a unidirectional stream.
+/// First byte of every stream but the control stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {
     /// Host → viewer: [`crate::picture`].
@@ -31,6 +31,8 @@ pub enum StreamKind {
     Input,
     /// Host → viewer: one [`crate::picture::VideoHeader`] and its frame.
     Video,
+    /// Viewer → host, bidirectional: [`crate::port`].
+    Port,
 }
 
 impl StreamKind {
@@ -41,12 +43,14 @@ impl StreamKind {
             Self::Cursor => 2,
             Self::Input => 3,
             Self::Video => 4,
+            Self::Port => 5,
         }
     }
 
     /// The kind of this byte.
     pub fn parse(byte: u8) -> Option<Self> {
-        [Self::Picture, Self::Cursor, Self::Input, Self::Video].into_iter().find(|kind| kind.byte() == byte)
+        let kinds = [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Port];
+        kinds.into_iter().find(|kind| kind.byte() == byte)
     }
 
     /// QUIC send priority: higher goes first, so that a picture never delays a key.
@@ -56,6 +60,7 @@ impl StreamKind {
             Self::Cursor => 30,
             Self::Picture => 10,
             Self::Video => 8,
+            Self::Port => -10,
         }
     }
 }
@@ -70,8 +75,8 @@ pub struct AuthRequest {
     pub version: u16,
     /// What the viewer calls itself.
     pub name: String,
-    /// Whether it wants to look only.
-    pub view_only: bool,
+    /// What it wants to do.
+    pub wants: Permission,
     /// How it means to be let in.
     pub proof: ProofRequest,
 }
@@ -138,11 +143,15 @@ pub enum AuthRefusal {
     Full,
     /// The host cannot show its screen: no display, or no permission.
     NoScreen,
+    /// The viewer came for ports, and the host lets nobody use them.
+    NoPorts,
 }
 
 /// What a viewer may do, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Permission {
+    /// Not even look: a session for [ports](crate::port) only, where those are allowed.
+    Ports,
     /// Look only.
     View,
     /// Look, point and type.

@@ -119,6 +119,7 @@ impl SessionApp {
             SessionCommand::CtrlAltDel => {
                 ctrl_alt_del().into_iter().for_each(|key| self.input.push(key));
             }
+            SessionCommand::Copy(text) => ctx.copy_text(text),
             SessionCommand::ToggleFullScreen => self.toggle_full_screen(ctx),
             SessionCommand::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
         }

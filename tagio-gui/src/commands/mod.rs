@@ -1,6 +1,7 @@
 //! The subcommands: each puts an engine together with what shows it.
 
 mod client;
+mod forward;
 mod home;
 mod play;
 mod screenshot;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Status(args)) => status::run(base, &args),
         Some(Command::Play(args)) => play::run(&base, &args),
         Some(Command::Tunnel(args)) => tunnel::run(&args),
+        Some(Command::Forward(args)) => forward::run(base, args),
     });
     stdout::flush();
     match outcome {

@@ -11,7 +11,10 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{say, stop::Stop};
-use crate::cli::TunnelArgs;
+use crate::{
+    cli::TunnelArgs,
+    config::{RelayAddress, SavedTunnel},
+};
 
 /// Events that wait to be printed: they come seconds apart.
 const EVENTS_QUEUE: usize = 16;
@@ -53,6 +56,23 @@ fn config(args: &TunnelArgs) -> anyhow::Result<ClientConfig> {
         },
         targets: args.local_port.iter().map(target).collect(),
         drain: DRAIN,
+    })
+}
+
+/// A tunnel of the window.
+pub(super) fn saved_config(saved: &SavedTunnel) -> anyhow::Result<ClientConfig> {
+    let RelayAddress { at, .. } = saved.server.parse().context("the relay of this tunnel is no address")?;
+    let name = Some(&saved.hostname).filter(|name| !name.is_empty());
+    Ok(ClientConfig {
+        host: at.host,
+        port: at.port,
+        token: saved.token.secret(),
+        place: name.map_or(Place::Any, |name| Place::Name(name.clone())),
+        manners: Manners::default(),
+        targets: vec![Target { host: saved.local_host.clone(), port: saved.local_port }],
+        drain: DRAIN,
+        meter: Arc::default(),
+        recorder: None,
     })
 }
 

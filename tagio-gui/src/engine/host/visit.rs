@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use tagio_session::{SafetyPhrase, input::HostInput, resume::Issued};
+use tagio_session::{
+    SafetyPhrase,
+    input::HostInput,
+    ports::{PortAccess, PortRights},
+    resume::Issued,
+};
 use tagio_transport::{Connection, PathFacts, PathKind, Paths, PathsEvent, RecvStream, SendStream, Side};
 use tagio_wire::{
     Point, PublicKey, Size, decode,
@@ -18,6 +23,7 @@ use tokio::{
 use super::{
     Note,
     door::{Control, Entry, House},
+    ports::PortKeeper,
     streams::{LastMove, read_inputs, read_messages, send_cursor, send_picture, send_video},
 };
 use crate::{
@@ -78,6 +84,7 @@ pub(super) struct Visit<'a> {
     held: HostInput,
     ticket: Issued,
     last_move: LastMove,
+    ports: PortKeeper,
     /// Since when the screen is away.
     away_since: Option<Instant>,
 }
@@ -89,10 +96,18 @@ impl<'a> Visit<'a> {
         connection: &'a Connection,
         entry: &Entry,
         permission: Permission,
+        ports: PortAccess,
         layout: ScreenLayout,
     ) -> Self {
         let visitor = &entry.admission.visitor;
-        let ticket = house.gate.lock().tickets.issue(visitor.key, permission, &mut rand::rng());
+        let ticket = {
+            let tickets = &mut house.gate.lock().tickets;
+            let ticket = tickets.issue(visitor.key, permission, &mut rand::rng());
+            tickets.set_ports(ticket.id, ports);
+            ticket
+        };
+        let rights = PortRights::new(house.ports, permission, ports);
+        let ports = PortKeeper::new(house, viewer, entry, (rights, permission), ticket.id);
         Self {
             house,
             viewer,
@@ -106,6 +121,7 @@ impl<'a> Visit<'a> {
             layout,
             wish: ViewWish::default(),
             ticket,
+            ports,
             last_move: LastMove::long_ago(),
             away_since: None,
         }
@@ -129,7 +145,8 @@ impl<'a> Visit<'a> {
             return Over::Lost;
         }
         let mut streams = JoinSet::new();
-        let picture_over = self.open_streams(&mut streams);
+        let picture_over = self.shows_screen().then(|| self.open_streams(&mut streams));
+        streams.spawn(self.ports.clone().serve(self.connection.clone()));
         let (orders_tx, orders) = mpsc::channel(ORDERS_QUEUE);
         let paths = Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
         self.announce(orders_tx, paths.facts().kind).await;
@@ -161,6 +178,7 @@ impl<'a> Visit<'a> {
             permission: self.permission,
             path,
             since: Instant::now(),
+            ports: Vec::new(),
         };
         self.house
             .notes
@@ -202,7 +220,7 @@ impl<'a> Visit<'a> {
         streams: &mut JoinSet<()>,
         mut orders: mpsc::Receiver<Order>,
         mut paths: Paths,
-        mut picture_over: oneshot::Receiver<()>,
+        mut picture_over: Option<oneshot::Receiver<()>>,
     ) -> Over {
         let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
         let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
@@ -216,7 +234,7 @@ impl<'a> Visit<'a> {
                 biased;
                 _ = self.connection.closed() => Err(Over::Lost),
                 order = orders.recv() => self.on_order(order, send).await,
-                _ = &mut picture_over => Err(Over::Ended(EndReason::ScreenLost)),
+                () = over(&mut picture_over) => Err(Over::Ended(EndReason::ScreenLost)),
                 input = inputs.recv() => match input {
                     Some(Ok(event)) => self.on_input(event),
                     Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
@@ -255,7 +273,15 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
+    /// Whether the viewer came for more than ports.
+    fn shows_screen(&self) -> bool {
+        self.permission != Permission::Ports
+    }
+
     async fn on_screen(&mut self, state: ScreenState, send: &mut SendStream) -> Result<(), Over> {
+        if !self.shows_screen() {
+            return Ok(());
+        }
         match state {
             ScreenState::Ready(layout) => {
                 self.away_since = None;
@@ -365,6 +391,7 @@ impl<'a> Visit<'a> {
     fn permit(&mut self, permission: Permission) {
         let permission = permission.min(self.wanted).min(self.house.permission_max);
         self.permission = permission;
+        self.ports.set_permission(permission);
         self.house.gate.lock().tickets.set_permission(self.ticket.id, permission);
         let released = self.held.set_permission(permission);
         // What cannot be let go is with a screen that is gone.
@@ -374,6 +401,15 @@ impl<'a> Visit<'a> {
     fn release_all(&mut self) {
         let released = self.held.release_all();
         self.inject(released).ok();
+    }
+}
+
+/// Waits for the end of the picture; for ever, where there is none.
+async fn over(picture_over: &mut Option<oneshot::Receiver<()>>) {
+    match picture_over {
+        // An error is an end too: who would have told it is gone.
+        Some(over) => drop(over.await),
+        None => std::future::pending().await,
     }
 }
 
