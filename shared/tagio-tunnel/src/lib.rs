@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod frames;
+pub mod inspect;
 pub mod pipe;
 pub mod proof;
 pub mod tuning;

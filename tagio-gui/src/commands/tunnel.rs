@@ -1,6 +1,6 @@
 //! `tunnel`: makes a local service reachable through a relay.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use sha2::{Digest, Sha256};
@@ -56,6 +56,8 @@ fn config(args: &TunnelArgs) -> anyhow::Result<ClientConfig> {
         },
         targets: args.local_port.iter().map(target).collect(),
         drain: DRAIN,
+        meter: Arc::default(),
+        recorder: None,
     })
 }
 

@@ -4,7 +4,7 @@
 use std::{
     future::poll_fn,
     net::SocketAddr,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
@@ -81,6 +81,8 @@ pub(crate) fn config(relay: &TunnelRelay, target: SocketAddr) -> ClientConfig {
         manners: Manners::default(),
         targets: vec![Target { host: target.ip().to_string(), port: target.port() }],
         drain: Duration::from_secs(10),
+        meter: Arc::default(),
+        recorder: None,
     }
 }
 

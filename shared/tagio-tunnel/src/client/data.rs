@@ -14,11 +14,7 @@ use super::{
     pool::{Entry, Link, Stage},
     targets::Target,
 };
-use crate::{
-    frames,
-    pipe::{self, Meter},
-    tuning,
-};
+use crate::{frames, pipe, tuning};
 
 /// Time to reach the relay.
 const RELAY_CONNECT: Duration = Duration::from_secs(10);
@@ -90,7 +86,7 @@ async fn serve_stream(link: &Link, stream: &mut TcpStream, visit: &Visit) {
                 let _visit = link.targets.begin_visit(index);
                 debug!(request, %from, %target, "visitor");
                 tuning::tune(&local);
-                let joined = pipe::join(stream, &mut local, &Meter::default()).await;
+                let joined = pipe::join(stream, &mut local, &link.meter).await;
                 return match joined {
                     Ok(()) => debug!(request, "visitor left"),
                     Err(error) => debug!(request, %error, "visitor cut off"),

@@ -6,7 +6,7 @@ mod pool;
 mod session;
 mod targets;
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use rand::RngExt;
 use tagio_wire::tunnel::{Manners, Place, TunnelRefusal, TunnelSecret};
@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::frames::FrameError;
+use crate::{frames::FrameError, inspect::Recorder, pipe::Meter};
 use backoff::Backoff;
 use session::{Ended, Session};
 pub use targets::Target;
@@ -43,6 +43,10 @@ pub struct ClientConfig {
     pub targets: Vec<Target>,
     /// How long visitors may stay when the client is to stop.
     pub drain: Duration,
+    /// Counts visitors' bytes, over all connections to the relay.
+    pub meter: Arc<Meter>,
+    /// Keeps the last requests, where they are HTTP/1.1 and somebody wants to look at them.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 /// What happens to a tunnel.

@@ -13,6 +13,7 @@ use tokio::{sync::Notify, task::JoinSet};
 use tracing::error;
 
 use super::{data, targets::Targets};
+use crate::pipe::Meter;
 
 /// Connections that are made at once. With those that wait they stay below the openings that a relay bears from one
 /// address, which are 64.
@@ -26,6 +27,7 @@ pub(super) struct Link {
     pub(super) session: u64,
     pub(super) pool_key: TunnelSecret,
     pub(super) targets: Arc<Targets>,
+    pub(super) meter: Arc<Meter>,
 }
 
 /// How far a data connection is.

@@ -103,8 +103,13 @@ impl Session {
         let mut tasks = JoinSet::new();
         tasks.spawn(read_notes(read, notes_tx));
         let targets = Arc::new(Targets::new(config.targets));
-        let link =
-            Link { at, session: opened.session, pool_key: opened.pool_key, targets: Arc::clone(&targets) };
+        let link = Link {
+            at,
+            session: opened.session,
+            pool_key: opened.pool_key,
+            targets: Arc::clone(&targets),
+            meter: config.meter,
+        };
         let pool = Pool::new(link, opened.pool.into());
         Serving { write, notes, pool, targets, healthy: true, tasks }.run(stop, config.drain).await
     }
