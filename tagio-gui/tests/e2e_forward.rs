@@ -280,34 +280,30 @@ impl Wire {
         let [front, back] = [(); 2].map(|()| Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap()));
         let (at, is_cut) = (front.local_addr().unwrap(), Arc::new(AtomicBool::new(false)));
         let viewer = Arc::new(Mutex::new(None));
-        let carry = |from: &Arc<UdpSocket>, send: Box<dyn Fn(&[u8], SocketAddr) + Send>| {
-            let (from, is_cut) = (Arc::clone(from), Arc::clone(&is_cut));
-            thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok((len, sender)) = from.recv_from(&mut buffer) {
-                    if !is_cut.load(Ordering::Relaxed) {
-                        send(&buffer[..len], sender);
-                    }
-                }
-            });
-        };
         let (known, to_host) = (Arc::clone(&viewer), Arc::clone(&back));
-        carry(
-            &front,
-            Box::new(move |datagram, from| {
-                *known.lock().unwrap() = Some(from);
-                to_host.send_to(datagram, host).ok();
-            }),
-        );
+        carry(&front, &is_cut, move |datagram, from| {
+            *known.lock().unwrap() = Some(from);
+            to_host.send_to(datagram, host).ok();
+        });
         let to_viewer = Arc::clone(&front);
-        carry(
-            &back,
-            Box::new(move |datagram, _| {
-                if let Some(viewer) = *viewer.lock().unwrap() {
-                    to_viewer.send_to(datagram, viewer).ok();
-                }
-            }),
-        );
+        carry(&back, &is_cut, move |datagram, _| {
+            if let Some(viewer) = *viewer.lock().unwrap() {
+                to_viewer.send_to(datagram, viewer).ok();
+            }
+        });
         Self { at, is_cut }
     }
+}
+
+/// Hands on what comes, unless the wire is cut.
+fn carry(from: &Arc<UdpSocket>, is_cut: &Arc<AtomicBool>, send: impl Fn(&[u8], SocketAddr) + Send + 'static) {
+    let (from, is_cut) = (Arc::clone(from), Arc::clone(is_cut));
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok((len, sender)) = from.recv_from(&mut buffer) {
+            if !is_cut.load(Ordering::Relaxed) {
+                send(&buffer[..len], sender);
+            }
+        }
+    });
 }

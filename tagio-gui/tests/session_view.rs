@@ -12,8 +12,8 @@ use tagio_gui::{
     config::ThemeChoice,
     engine::{
         status::{
-            Carrier, CarrierKind, Figures, ForwardId, ForwardState, ForwardStatus, Outcome, PathKind, PathReport, Recording, Relayed, Spread, Tried,
-            ViewerCommand, ViewerPhase, ViewerStatus,
+            Carrier, CarrierKind, Figures, ForwardId, ForwardState, ForwardStatus, Outcome, PathKind,
+            PathReport, Recording, Relayed, Spread, Tried, ViewerCommand, ViewerPhase, ViewerStatus,
         },
         viewer::initial_status,
     },

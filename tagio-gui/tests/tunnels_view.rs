@@ -103,7 +103,7 @@ fn a_tunnel_is_added_once_it_makes_sense() {
 fn an_open_tunnel_shows_its_address_its_traffic_and_who_came() {
     let mut harness = page(vec![tunnel(TunnelState::Open("relay.example:8081".to_owned()))]);
     harness.get_by_label("relay.example:8081");
-    harness.get_by_label("127.0.0.1:3000  ·  relay.example:8089  ·  1.2 MB out, 40 kB in");
+    harness.get_by_label("Service 127.0.0.1:3000  ·  relay relay.example:8089  ·  1.2 MB out, 40 kB in");
     harness.get_by_label("/page/9");
     assert!(harness.query_by_label("/page/1").is_none(), "the newest are enough at first");
     click(&mut harness, words::SHOW_ALL);

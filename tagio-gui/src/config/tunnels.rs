@@ -82,13 +82,17 @@ impl SavedTunnel {
         let Ok(mut tunnels) = serde_json::from_slice::<Vec<Self>>(&text) else {
             // Kept for whoever edited it by hand; failing to keep it is no reason not to start.
             let _ = fs::rename(&path, data_dir.join(BAD_FILE_NAME));
-            return (Vec::new(), vec![format!("{FILE_NAME} is not understood; it is kept as {BAD_FILE_NAME}")]);
+            return (
+                Vec::new(),
+                vec![format!("{FILE_NAME} is not understood; it is kept as {BAD_FILE_NAME}")],
+            );
         };
         let found = tunnels.len();
         tunnels.retain(Self::is_sound);
         tunnels.truncate(TUNNELS_MAX);
         let left_out = found - tunnels.len();
-        let warning = (left_out > 0).then(|| format!("{FILE_NAME}: {left_out} tunnels make no sense; ignored"));
+        let warning =
+            (left_out > 0).then(|| format!("{FILE_NAME}: {left_out} tunnels make no sense; ignored"));
         (tunnels, warning.into_iter().collect())
     }
 

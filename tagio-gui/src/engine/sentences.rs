@@ -21,7 +21,11 @@ const NO_LEG: &str = "no-leg";
 
 /// An error's words as a sentence for people.
 pub(super) fn sentence(error: &impl std::error::Error) -> String {
-    let words = error.to_string();
+    as_sentence(&error.to_string())
+}
+
+/// Words as a sentence for people.
+pub(super) fn as_sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -250,6 +254,10 @@ pub(super) fn no_local_port(port: u16, error: &io::Error) -> String {
         }
         _ => format!("Port {port} of this computer cannot be opened: {error}. Choose another."),
     }
+}
+
+pub(super) fn wrong_tunnel_token() -> String {
+    "The relay asks for a token that it knows. Ask its admin for one, and type it here.".to_owned()
 }
 
 pub(super) fn too_many_forwards() -> String {

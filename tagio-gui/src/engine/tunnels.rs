@@ -8,10 +8,11 @@ use std::{
 };
 
 use tagio_tunnel::{
-    client::{self, ClientConfig, ClientEvent},
+    client::{self, ClientConfig, ClientError, ClientEvent},
     inspect::Recorder,
     pipe::Meter,
 };
+use tagio_wire::tunnel::TunnelRefusal;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -19,7 +20,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::status::{TunnelCommand, TunnelId, TunnelState, TunnelStatus, Tunnels};
+use super::{
+    sentences,
+    status::{TunnelCommand, TunnelId, TunnelState, TunnelStatus, Tunnels},
+};
 use crate::config::{SavedTunnel, TUNNELS_MAX};
 
 /// How often traffic and requests are looked at.
@@ -44,8 +48,15 @@ pub async fn run(
     let (saved, warnings) = SavedTunnel::load(&data_dir);
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let (news, mut events) = mpsc::channel(EVENTS_QUEUE);
-    let mut keeper =
-        Keeper { data_dir, build, tunnels: Vec::new(), last_id: 0, problem: None, news, running: JoinSet::new() };
+    let mut keeper = Keeper {
+        data_dir,
+        build,
+        tunnels: Vec::new(),
+        last_id: 0,
+        problem: None,
+        news,
+        running: JoinSet::new(),
+    };
     for tunnel in saved {
         let starts_itself = tunnel.starts_itself;
         let id = keeper.insert(tunnel);
@@ -68,6 +79,14 @@ pub async fn run(
         }
     }
     keeper.goodbye().await;
+}
+
+/// Why a tunnel was given up, as a sentence.
+fn problem(error: &ClientError) -> String {
+    match error {
+        ClientError::Refused(TunnelRefusal::WrongToken) => sentences::wrong_tunnel_token(),
+        other => sentences::sentence(other),
+    }
 }
 
 /// What a client's task reports: which tunnel, which of its runs, and what.
@@ -191,7 +210,7 @@ impl Keeper {
             tokio::pin!(client);
             let over = loop {
                 tokio::select! {
-                    ended = &mut client => break ended.err().map(|error| error.to_string()),
+                    ended = &mut client => break ended.err().map(|error| problem(&error)),
                     Some(event) = events.recv() => drop(news.send((id, run, Event::Client(event))).await),
                 }
             };
@@ -215,7 +234,7 @@ impl Keeper {
         let Some(tunnel) = tunnel else { return };
         tunnel.state = match event {
             Event::Client(ClientEvent::Opened(public)) => TunnelState::Open(public),
-            Event::Client(ClientEvent::Down(problem)) => TunnelState::Down(problem),
+            Event::Client(ClientEvent::Down(problem)) => TunnelState::Down(sentences::as_sentence(&problem)),
             Event::Over(problem) => {
                 tunnel.stop = None;
                 problem.map_or(TunnelState::Stopped, TunnelState::Failed)

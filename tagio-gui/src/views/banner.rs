@@ -69,7 +69,7 @@ fn banner_ui(ui: &mut Ui, viewers: &[ConnectedViewer], ports: Option<&str>, comm
             let label = strong(ui, TextKind::Body, words::banner(viewers));
             match ports {
                 Some(ports) => {
-                    drop(two_lines_ui(ui, row_height, label, weak(ui, ports)).on_hover_text(ports))
+                    drop(two_lines_ui(ui, row_height, label, weak(ui, ports)).on_hover_text(ports));
                 }
                 None => drop(ui.add(Label::new(label).truncate())),
             }

@@ -14,8 +14,8 @@ use tagio_wire::{
 use crate::engine::{
     outlook::Hindrance,
     status::{
-        Carrier, CarrierKind, ConnectStep, ConnectedViewer, ExchangeState, ExchangeSummary, ForwardState, ForwardStatus, MappedBy, Outcome,
-        PathKind, RelayState, Relayed,
+        Carrier, CarrierKind, ConnectStep, ConnectedViewer, ExchangeState, ExchangeSummary, ForwardState,
+        ForwardStatus, MappedBy, Outcome, PathKind, RelayState, Relayed,
     },
 };
 
@@ -540,7 +540,7 @@ pub fn bytes(bytes: u64) -> String {
 
 /// From where to where a forward leads.
 pub fn forward(local: Option<&str>, target: &PortTarget) -> String {
-    format!("{} → {target}", local.unwrap_or(NO_FIGURE))
+    format!("{} to {target}", local.unwrap_or(NO_FIGURE))
 }
 
 /// How a forward stands, on one line.
@@ -561,6 +561,11 @@ pub fn forward_facts(forward: &ForwardStatus) -> String {
 /// Bytes from here and to here.
 pub fn traffic(sent: u64, received: u64) -> String {
     format!("{} out, {} in", bytes(sent), bytes(received))
+}
+
+/// What a tunnel shows, and by which relay.
+pub fn tunnel_facts(service: &str, relay: &str, traffic: &str) -> String {
+    format!("Service {service}  ·  relay {relay}  ·  {traffic}")
 }
 
 /// What came of a request: its status, or why there is none.

@@ -57,25 +57,30 @@ pub(in crate::engine) async fn join(
         is_drained: AtomicBool::new(false),
         owes: Notify::new(),
     };
-    let cut = Cut(socket);
+    let mut cut = Cut { socket, is_whole: false };
     let joined = tokio::try_join!(
         pipe.send(socket, &mut stream.send),
         pipe.receive(&mut stream.recv),
         pipe.deliver(socket),
     );
-    match joined {
-        Ok(_) => mem::forget(cut),
-        Err(_) => stream.send.reset(),
+    cut.is_whole = joined.is_ok();
+    if joined.is_err() {
+        stream.send.reset();
     }
     joined.map(|_| ())
 }
 
-/// Makes the close of a socket a reset when it is dropped.
-struct Cut<'a>(&'a TcpStream);
+/// Makes the close of a socket a reset when it is dropped before both directions have ended.
+struct Cut<'a> {
+    socket: &'a TcpStream,
+    is_whole: bool,
+}
 
 impl Drop for Cut<'_> {
     fn drop(&mut self) {
-        tuning::abort(self.0);
+        if !self.is_whole {
+            tuning::abort(self.socket);
+        }
     }
 }
 

@@ -97,7 +97,8 @@ fn state_ui(
             };
             split_row_ui(ui, CONTROL_HEIGHT, shown, |ui| {
                 let copied = state.copied.filter(|(id, _)| *id == tunnel.id);
-                let left = copied.and_then(|(_, at)| COPIED_FOR.checked_sub(now.saturating_duration_since(at)));
+                let left =
+                    copied.and_then(|(_, at)| COPIED_FOR.checked_sub(now.saturating_duration_since(at)));
                 let icon = if left.is_some() { Icon::Check } else { Icon::Copy };
                 if ui.add(Action::icon_only(icon, words::COPY_ADDRESS)).clicked() {
                     state.copied = Some((tunnel.id, now));
@@ -116,8 +117,8 @@ fn state_ui(
 fn facts(tunnel: &TunnelStatus) -> String {
     let saved = &tunnel.saved;
     let service = format!("{}:{}", saved.local_host, saved.local_port);
-    let relay = saved.server.split('#').next().unwrap_or(&saved.server).to_owned();
-    [service, relay, words::traffic(tunnel.outward, tunnel.inward)].join("  ·  ")
+    let relay = saved.server.split('#').next().unwrap_or(&saved.server);
+    words::tunnel_facts(&service, relay, &words::traffic(tunnel.outward, tunnel.inward))
 }
 
 fn requests_ui(

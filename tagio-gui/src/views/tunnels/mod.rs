@@ -58,6 +58,7 @@ pub fn tunnels_ui(
     page_ui(ui, PAGE_WIDTH, |ui| {
         header_ui(ui, state, commands);
         ui.add(Label::new(weak(ui, words::TUNNELS_WHAT)).wrap());
+        ui.add_space(space::XS);
         ui.spacing_mut().item_spacing.y = space::M;
         if let Some(problem) = &view.tunnels.problem {
             notice_ui(ui, &theme::palette(ui).danger, "", problem);
@@ -88,7 +89,8 @@ fn header_ui(ui: &mut Ui, state: &mut TunnelsState, commands: &mut Vec<TunnelsCo
     let mut is_wanted = false;
     split_row_ui(ui, CONTROL_HEIGHT, left, |ui| {
         if state.form.is_none() {
-            is_wanted = ui.add(Action::new(ActionKind::Primary, words::ADD_TUNNEL).icon(Icon::Plus)).clicked();
+            is_wanted =
+                ui.add(Action::new(ActionKind::Primary, words::ADD_TUNNEL).icon(Icon::Plus)).clicked();
         }
     });
     if is_wanted {
