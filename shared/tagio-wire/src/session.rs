@@ -2,9 +2,11 @@
 //!
 //! The viewer opens one bidirectional *control* stream. It starts with the handshake (see
 //! `docs/PROTOCOL.md`): frames of `u16be length` + bytes, a Noise handshake between the identity keys whose
-//! payloads are [`AuthRequest`] and [`AuthReply`]. After it the same framing carries [`ViewerMessage`] one
-//! way and [`HostMessage`] the other. The host opens the picture, the cursor and the video streams, the viewer
-//! the input stream and one for each [port](crate::port); the first byte of each of those is its [`StreamKind`].
+//! payloads are [`AuthRequest`] and [`AuthReply`], and then in the same framing what is said until the viewer is let
+//! in: [`ViewerMessage::Auth`], and [`HostMessage`] up to [`HostMessage::Accepted`]. What follows travels in *lanes*:
+//! unidirectional streams of `u32be length` + frame, each of which begins with its [`StreamKind`] and the `u64be`
+//! number of its first frame. Video frames have a stream each, and so has each
+//! connection of a [port](crate::port).
 
 use std::net::SocketAddr;
 
@@ -17,7 +19,7 @@ use crate::{
     picture::UpdateNumber,
 };
 
-/// Longest frame of the control stream in bytes.
+/// Longest frame in bytes of the control stream, and of the lanes of messages and inputs.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 
 /// First byte of every stream but the control stream.
@@ -25,12 +27,14 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 pub enum StreamKind {
     /// Host → viewer: [`crate::picture`].
     Picture,
-    /// Host → viewer: `u32be length` + [`crate::picture::CursorUpdate`], repeated.
+    /// Host → viewer: [`crate::picture::CursorUpdate`].
     Cursor,
-    /// Viewer → host: `u16be length` + [`crate::input::InputEvent`], repeated.
+    /// Viewer → host: [`crate::input::InputEvent`].
     Input,
     /// Host → viewer: one [`crate::picture::VideoHeader`] and its frame.
     Video,
+    /// Either way: [`ViewerMessage`] or [`HostMessage`].
+    Messages,
     /// Viewer → host, bidirectional: [`crate::port`].
     Port,
 }
@@ -43,13 +47,14 @@ impl StreamKind {
             Self::Cursor => 2,
             Self::Input => 3,
             Self::Video => 4,
-            Self::Port => 5,
+            Self::Messages => 5,
+            Self::Port => 6,
         }
     }
 
     /// The kind of this byte.
     pub fn parse(byte: u8) -> Option<Self> {
-        let kinds = [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Port];
+        let kinds = [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Messages, Self::Port];
         kinds.into_iter().find(|kind| kind.byte() == byte)
     }
 
@@ -57,6 +62,7 @@ impl StreamKind {
     pub const fn priority(self) -> i32 {
         match self {
             Self::Input => 40,
+            Self::Messages => CONTROL_PRIORITY,
             Self::Cursor => 30,
             Self::Picture => 10,
             Self::Video => 8,
@@ -65,7 +71,7 @@ impl StreamKind {
     }
 }
 
-/// Priority of the control stream, between input and cursor.
+/// Priority of the control stream and of messages, between input and cursor.
 pub const CONTROL_PRIORITY: i32 = 35;
 
 /// Viewer → host, in the Noise handshake.

@@ -231,9 +231,14 @@ impl Keeper {
 async fn read_request(stream: &mut PortStream) -> Result<Option<PortRequest>, ControlError> {
     match StreamKind::parse(stream.recv.read_u8().await?) {
         Some(StreamKind::Port) => ports::read_frame(&mut stream.recv).await.map(Some),
-        Some(StreamKind::Picture | StreamKind::Cursor | StreamKind::Input | StreamKind::Video) | None => {
-            Ok(None)
-        }
+        Some(
+            StreamKind::Picture
+            | StreamKind::Cursor
+            | StreamKind::Input
+            | StreamKind::Video
+            | StreamKind::Messages,
+        )
+        | None => Ok(None),
     }
 }
 
