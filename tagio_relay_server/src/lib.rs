@@ -40,4 +40,4 @@ mod vantage;
 pub use config::{Acme, CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
-pub use tunnel::{TunnelAddrs, TunnelConfig};
+pub use tunnel::{TunnelAddrs, TunnelConfig, TunnelToken};

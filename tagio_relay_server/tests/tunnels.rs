@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use common::{PATIENCE, http, secret};
 use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
 use tagio_relay_core::tunnel::HostName;
-use tagio_tunnel::client::ClientError;
-use tagio_wire::tunnel::{Manners, Place, RelayNote, TunnelPreface, TunnelRefusal, TunnelSecret};
+use tagio_tunnel::client::{Carrier, CarrierChoice, ClientConfig, ClientError};
+use tagio_wire::tunnel::{Manners, Place, TunnelPreface, TunnelRefusal, TunnelSecret};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
     time::timeout,
 };
@@ -22,18 +22,42 @@ use tokio::{
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
+/// What a tunnel may travel in, and what it then does.
+const CARRIERS: [(CarrierChoice, Carrier); 4] = [
+    (CarrierChoice::Auto, Carrier::Quic),
+    (CarrierChoice::Quic, Carrier::Quic),
+    (CarrierChoice::Tls, Carrier::Tls),
+    (CarrierChoice::Tcp, Carrier::Tcp),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_visitors_at_once_get_what_they_sent_after_they_said_all() {
     let relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let _tunnel = Tunnel::open(config(&relay, local)).await;
-    let mut visitors = JoinSet::new();
-    for number in 0..200 {
-        visitors.spawn(round_trip(relay.ingress, number));
+    for (round, (choice, carrier)) in (1..).zip(CARRIERS) {
+        let tunnel = Tunnel::open(parts::by(config(&relay, local), choice)).await;
+        assert_eq!(tunnel.carrier, carrier);
+        let mut visitors = JoinSet::new();
+        for number in 0..200 {
+            visitors.spawn(round_trip(relay.ingress, number));
+        }
+        let mut bad = 0;
+        let started = Instant::now();
+        while let Some(ended) = visitors.join_next().await {
+            if ended.is_err() && bad == 0 {
+                bad += 1;
+                let page = http(relay.server.metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").await;
+                for line in page.lines().filter(|line| !line.ends_with(" 0") && !line.starts_with('#')) {
+                    eprintln!("{carrier} {:?} {line}", started.elapsed());
+                }
+            }
+        }
+        eprintln!("{carrier} {:?}", started.elapsed());
+        relay.server.wait_metric("tagio_tunnel_visits_total", 200 * round).await;
+        assert!(relay.server.metric("tagio_tunnel_inward_bytes_total").await >= (200 << 20) * round);
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
     }
-    timeout(LONG, visitors.join_all()).await.expect("all are served");
-    relay.server.wait_metric("tagio_tunnel_visits_total", 200).await;
-    assert!(relay.server.metric("tagio_tunnel_inward_bytes_total").await >= 200 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,29 +81,82 @@ async fn a_client_that_speaks_yamux_serves_two_hundred_visitors_at_once() {
 async fn many_short_connections_all_arrive() {
     let relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let _tunnel = Tunnel::open(config(&relay, local)).await;
-    let mut visitors = JoinSet::new();
-    for _ in 0..8 {
-        let ingress = relay.ingress;
-        visitors.spawn(async move {
-            for _ in 0..100 {
-                assert_eq!(parts::exchange(ingress, b"hello").await.unwrap(), b"hello");
-            }
-        });
+    for (choice, _) in CARRIERS {
+        let tunnel = Tunnel::open(parts::by(config(&relay, local), choice)).await;
+        let mut visitors = JoinSet::new();
+        for _ in 0..8 {
+            let ingress = relay.ingress;
+            visitors.spawn(async move {
+                for _ in 0..100 {
+                    assert_eq!(parts::exchange(ingress, b"hello").await.unwrap(), b"hello");
+                }
+            });
+        }
+        timeout(LONG, visitors.join_all()).await.expect("all are served");
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
     }
-    timeout(LONG, visitors.join_all()).await.expect("all are served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tunnel_is_back_after_the_relay_restarts() {
     let mut relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let _tunnel = Tunnel::open(config(&relay, local)).await;
-    assert_eq!(parts::exchange(relay.ingress, b"before").await.unwrap(), b"before");
-    relay = relay.restart().await;
-    let started = Instant::now();
-    parts::wait_until_served(relay.ingress).await;
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    for (choice, carrier) in CARRIERS {
+        let tunnel = Tunnel::open(parts::by(config(&relay, local), choice)).await;
+        assert_eq!(parts::exchange(relay.ingress, b"before").await.unwrap(), b"before");
+        relay = relay.restart().await;
+        let started = Instant::now();
+        parts::wait_until_served(relay.ingress).await;
+        assert!(started.elapsed() < PATIENCE, "{carrier}: {:?}", started.elapsed());
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_proves_its_key_and_that_it_knows_the_token() {
+    let open = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let key = Some(open.server.key);
+    let other = Some(tagio_wire::PublicKey([9; 32]));
+    for (choice, _) in CARRIERS {
+        let known = ClientConfig { key, ..parts::by(config(&open, local), choice) };
+        drop(Tunnel::open(known.clone()).await);
+        open.server.wait_metric_is("tagio_tunnels", 0).await;
+        let refused = Tunnel::refused(ClientConfig { key: other, ..known.clone() }).await;
+        assert!(matches!(refused, ClientError::NotTheRelay), "{refused}");
+        // A relay that wants no token cannot know it; a key is proof enough.
+        let with_token = parts::with_token(known, Some("secret"));
+        drop(Tunnel::open(with_token.clone()).await);
+        open.server.wait_metric_is("tagio_tunnels", 0).await;
+        let refused = Tunnel::refused(ClientConfig { key: None, ..with_token }).await;
+        assert!(matches!(refused, ClientError::NoProof), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_udp_is_swallowed_a_tunnel_comes_by_tls() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    // A box in between that passes TCP on, and takes UDP without an answer.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = listener.local_addr().unwrap();
+    let _swallows = UdpSocket::bind(between).await.unwrap();
+    let control = relay.control;
+    let mut passing = JoinSet::new();
+    passing.spawn(async move {
+        let mut streams = JoinSet::new();
+        while let Ok((mut near, _)) = listener.accept().await {
+            streams.spawn(async move {
+                let mut far = TcpStream::connect(control).await.unwrap();
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let tunnel = Tunnel::open(ClientConfig { port: between.port(), ..config(&relay, local) }).await;
+    assert_eq!(tunnel.carrier, Carrier::Tls);
+    assert_eq!(parts::exchange(relay.ingress, b"through").await.unwrap(), b"through");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +179,7 @@ async fn visitors_may_finish_when_the_client_leaves_and_no_new_ones_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_token_there_is_no_tunnel() {
-    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("right").unwrap()]).await;
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("right").unwrap().into()]).await;
     let local = echo().await;
     for token in [None, Some("wrong")] {
         let refused = Tunnel::refused(parts::with_token(config(&relay, local), token)).await;
@@ -126,7 +203,7 @@ async fn without_the_token_there_is_no_tunnel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_find_their_tunnel_by_name_and_a_name_belongs_to_its_token() {
     let relay = parts::relay(|tunnel| {
-        tunnel.tokens = vec![secret("anna").unwrap(), secret("bert").unwrap()];
+        tunnel.tokens = ["anna", "bert"].map(|token| secret(token).unwrap().into()).to_vec();
         tunnel.domain = HostName::parse("tunnel.test");
     })
     .await;
@@ -161,7 +238,7 @@ async fn requests_find_their_tunnel_by_name_and_a_name_belongs_to_its_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_name_of_one_token_is_shared_by_its_clients() {
     let relay = parts::relay(|tunnel| {
-        tunnel.tokens = vec![secret("anna").unwrap()];
+        tunnel.tokens = vec![secret("anna").unwrap().into()];
         tunnel.domain = HostName::parse("tunnel.test");
     })
     .await;
@@ -190,7 +267,8 @@ async fn a_holder_that_died_in_silence_blocks_nobody() {
     // Opens, and never says a word again.
     let mut silent = TcpStream::connect(relay.control).await.unwrap();
     silent.write_all(&TunnelPreface::Control.bytes()).await.unwrap();
-    let _challenge: RelayNote = tagio_tunnel::frames::read(&mut silent).await.unwrap();
+    let (_greeting, message) = tagio_tunnel::greeting::Greeting::ask(None);
+    silent.write_all(&message).await.unwrap();
     frames_to(&mut silent, &parts::open("app")).await;
     relay.server.wait_metric("tagio_tunnels", 1).await;
     let target = http_service("successor").await;

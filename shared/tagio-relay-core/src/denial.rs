@@ -177,6 +177,8 @@ denials! {
     TunnelVisitsFull = "tunnel_visits_full",
     /// Too many visitors of one tunnel.
     TunnelVisitsPerClient = "tunnel_visits_per_client",
+    /// Too many visitors of one token's tunnels.
+    TunnelVisitsPerToken = "tunnel_visits_per_token",
     /// Too many visitors from one address.
     TunnelVisitsPerIp = "tunnel_visits_per_ip",
     /// Too many visitors of one tunnel that wait for a data connection.

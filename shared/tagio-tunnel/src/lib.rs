@@ -7,7 +7,9 @@
 
 pub mod client;
 pub mod frames;
+pub mod greeting;
 pub mod inspect;
 pub mod pipe;
 pub mod proof;
+pub mod stream;
 pub mod tuning;

@@ -13,7 +13,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tagio_relay_core::Limits;
 use tagio_relay_server::{Server, TunnelConfig};
-use tagio_tunnel::client::{self, ClientConfig, ClientError, ClientEvent, Target};
+use tagio_tunnel::client::{
+    self, Carrier, CarrierChoice, ClientConfig, ClientError, ClientEvent, Standing, Target,
+};
 use tagio_wire::tunnel::{Manners, Open, Place, TunnelSecret};
 use tempfile::TempDir;
 use tokio::{
@@ -76,6 +78,8 @@ pub(crate) fn config(relay: &TunnelRelay, target: SocketAddr) -> ClientConfig {
     ClientConfig {
         host: relay.control.ip().to_string(),
         port: relay.control.port(),
+        carrier: CarrierChoice::Auto,
+        key: None,
         token: None,
         place: Place::Any,
         manners: Manners::default(),
@@ -84,6 +88,10 @@ pub(crate) fn config(relay: &TunnelRelay, target: SocketAddr) -> ClientConfig {
         meter: Arc::default(),
         recorder: None,
     }
+}
+
+pub(crate) fn by(config: ClientConfig, carrier: CarrierChoice) -> ClientConfig {
+    ClientConfig { carrier, ..config }
 }
 
 pub(crate) fn with_token(config: ClientConfig, token: Option<&str>) -> ClientConfig {
@@ -105,6 +113,7 @@ pub(crate) fn hash(text: &str) -> TunnelSecret {
 /// A client that runs until the test ends.
 pub(crate) struct Tunnel {
     pub(crate) public: String,
+    pub(crate) carrier: Carrier,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), ClientError>>,
     /// Kept so that nobody waits for a reader.
@@ -117,8 +126,8 @@ impl Tunnel {
         let stop = CancellationToken::new();
         let running = tokio::spawn(client::run(config, events_tx, stop.clone()));
         let event = timeout(PATIENCE, events.recv()).await.expect("an event").expect("the client runs");
-        let ClientEvent::Opened(public) = event else { panic!("{event:?}") };
-        Self { public, stop, running, _events: events }
+        let ClientEvent::Opened(Standing { public, carrier, .. }) = event else { panic!("{event:?}") };
+        Self { public, carrier, stop, running, _events: events }
     }
 
     pub(crate) async fn refused(config: ClientConfig) -> ClientError {

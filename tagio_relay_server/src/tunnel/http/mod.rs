@@ -153,7 +153,7 @@ impl Visit {
         tasks: &mut JoinSet<()>,
     ) -> Result<Upstream, Problem> {
         let sender = match visiting.open(self.peer, &[]).await.map_err(Problem::Denied)? {
-            Way::Tcp(stream) => handshake(stream, tasks).await?,
+            Way::Stream(stream) => handshake(stream, tasks).await?,
             Way::Yamux(stream) => handshake(stream, tasks).await?,
         };
         Ok(Upstream { route, sender, visiting })
