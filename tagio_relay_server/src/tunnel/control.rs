@@ -169,6 +169,7 @@ pub(super) async fn serve_quic(tunnels: &Arc<Tunnels>, incoming: Incoming) -> Re
     let opening = async {
         let connection = incoming.await.map_err(|_| Denial::Tls)?;
         let mut stream = quic::accept(&connection).await.map_err(|_| Denial::OpeningAborted)?;
+        quic::prioritise(&stream);
         let mut preface = [0; Preface::LEN];
         stream.read_exact(&mut preface).await.map_err(|_| Denial::OpeningAborted)?;
         if TunnelPreface::parse(preface) != Some(TunnelPreface::Control) {

@@ -28,6 +28,7 @@ use tokio::{
 use tokio_util::{
     compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt},
     sync::CancellationToken,
+    task::AbortOnDropHandle,
 };
 use zeroize::Zeroizing;
 
@@ -116,8 +117,8 @@ pub(crate) struct Tunnel {
     pub(crate) carrier: Carrier,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), ClientError>>,
-    /// Kept so that nobody waits for a reader.
-    _events: mpsc::Receiver<ClientEvent>,
+    /// Says what happens later, for whoever reads a failed test.
+    _events: AbortOnDropHandle<()>,
 }
 
 impl Tunnel {
@@ -127,7 +128,12 @@ impl Tunnel {
         let running = tokio::spawn(client::run(config, events_tx, stop.clone()));
         let event = timeout(PATIENCE, events.recv()).await.expect("an event").expect("the client runs");
         let ClientEvent::Opened(Standing { public, carrier, .. }) = event else { panic!("{event:?}") };
-        Self { public, carrier, stop, running, _events: events }
+        let events = tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                eprintln!("tunnel: {event:?}");
+            }
+        });
+        Self { public, carrier, stop, running, _events: AbortOnDropHandle::new(events) }
     }
 
     pub(crate) async fn refused(config: ClientConfig) -> ClientError {

@@ -142,6 +142,7 @@ async fn connect(config: &ClientConfig, carrier: Carrier) -> io::Result<(Stream,
     if carrier == Carrier::Quic {
         let (endpoint, connection) = connect_quic(config).await?;
         let stream = quic::open(&connection).await?;
+        quic::prioritise(&stream);
         let binding = quic::binding(&connection)?;
         return Ok((stream, Some(binding), Way::Quic { _endpoint: endpoint, connection }));
     }

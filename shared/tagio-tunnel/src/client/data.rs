@@ -58,7 +58,8 @@ pub(super) async fn serve(link: Arc<Link>, mut entry: Entry, idle_wanted: usize)
 
 /// Serves a visitor on a stream that the relay has opened.
 pub(super) async fn serve_opened(link: Arc<Link>, _entry: Entry, mut stream: Stream) {
-    match timeout(FRAME, frames::read(&mut stream)).await {
+    // Its first bytes may wait behind those of many others.
+    match timeout(SURPLUS, frames::read(&mut stream)).await {
         Ok(Ok(visit)) => attend(&link, stream, &visit).await,
         Ok(Err(_)) | Err(_) => stream.abort(),
     }

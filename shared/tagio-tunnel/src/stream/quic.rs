@@ -2,14 +2,15 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
 use hmac::{Hmac, Mac};
 use noq::{
-    ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, ServerConfig, TransportConfig, VarInt,
+    ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, Runtime, ServerConfig,
+    TransportConfig, VarInt,
     crypto::{
         CryptoError, HmacKey,
         rustls::{QuicClientConfig, QuicServerConfig},
@@ -18,6 +19,7 @@ use noq::{
 };
 use rustls::{crypto::ring, server::ResolvesServerCert, version::TLS13};
 use sha2::Sha256;
+use socket2::SockRef;
 use tagio_wire::tunnel::{TUNNEL_ALPN, TUNNEL_EXPORTER};
 
 use super::{Stream, tls};
@@ -37,6 +39,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 const KEEP_ALIVE: Duration = Duration::from_millis(1500);
 /// Silence after which the other end is gone.
 const IDLE: Duration = Duration::from_secs(15);
+/// Asked of the system: what comes in a burst while a core is busy elsewhere.
+const UDP_BUFFER_BYTES: usize = 4 << 20;
+/// Notes go before visitors' bytes, also when those fill the line.
+const CONTROL_PRIORITY: i32 = 1;
 /// Round trip that is assumed before the first one is measured.
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// Clients that knock at once; later ones are turned away until these are let in or not.
@@ -45,7 +51,7 @@ const INCOMING_MAX: usize = 256;
 /// A relay's endpoint on this socket. `secret` stays the same over restarts: from it come the reset tokens (RFC 9000,
 /// 10.3) that tell clients of the last run at once that it is over.
 pub fn server(
-    socket: std::net::UdpSocket,
+    socket: UdpSocket,
     certificates: Arc<dyn ResolvesServerCert>,
     secret: &[u8; 32],
 ) -> io::Result<Endpoint> {
@@ -62,15 +68,23 @@ pub fn server(
     let key = ResetKey::new(secret);
     let mut endpoint = EndpointConfig::new(Arc::new(key));
     endpoint.cid_generator(Arc::new(|| Box::new(RandomIds)));
-    let runtime = default_runtime().ok_or_else(|| io::Error::other("no runtime"))?;
-    Endpoint::new(endpoint, Some(config), socket, runtime)
+    Endpoint::new(endpoint, Some(config), socket, runtime()?)
+}
+
+fn runtime() -> io::Result<Arc<dyn Runtime>> {
+    default_runtime().ok_or_else(|| io::Error::other("QUIC needs a runtime"))
 }
 
 /// A client's connection to a relay, and the endpoint that has to be kept with it.
 pub async fn connect(to: SocketAddr, host: &str) -> io::Result<(Endpoint, Connection)> {
     let any: SocketAddr =
         if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let endpoint = Endpoint::client(any)?;
+    let socket = UdpSocket::bind(any)?;
+    let options = SockRef::from(&socket);
+    // Best effort: systems differ in what they allow, and a small buffer only drops sooner.
+    let _ = options.set_recv_buffer_size(UDP_BUFFER_BYTES);
+    let _ = options.set_send_buffer_size(UDP_BUFFER_BYTES);
+    let endpoint = Endpoint::new(EndpointConfig::default(), None, socket, runtime()?)?;
     let crypto = QuicClientConfig::try_from(tls::client_config(&[TUNNEL_ALPN])).map_err(io::Error::other)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
@@ -147,6 +161,14 @@ impl ConnectionIdGenerator for RandomIds {
     }
 }
 
+/// Makes a stream the one that notes go by.
+pub fn prioritise(stream: &Stream) {
+    if let Stream::Quic(send, _) = stream {
+        // One that is closed already has nothing to send.
+        let _ = send.set_priority(CONTROL_PRIORITY);
+    }
+}
+
 fn transport() -> TransportConfig {
     let mut config = TransportConfig::default();
     config
@@ -159,6 +181,6 @@ fn transport() -> TransportConfig {
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(Some(IDLE.try_into().expect("15 s fits a QUIC varint")))
         .datagram_receive_buffer_size(None)
-        .congestion_controller_factory(Arc::new(noq::congestion::Bbr3Config::default()));
+        .congestion_controller_factory(Arc::new(noq::congestion::CubicConfig::default()));
     config
 }
