@@ -251,9 +251,12 @@ pub struct TunnelArgs {
     /// Name by which visitors come: a word under the relay's domain, or a whole name
     #[arg(long, value_name = "NAME", conflicts_with = "remote_port")]
     pub hostname: Option<String>,
-    /// TCP port of the relay by which visitors come; 0 for any that is free
+    /// Port of the relay by which visitors come; 0 for any that is free
     #[arg(long, value_name = "N")]
     pub remote_port: Option<u16>,
+    /// The service speaks UDP: visitors come by a UDP port of the relay
+    #[arg(long, conflicts_with = "hostname")]
+    pub udp: bool,
     /// Change the Host field of requests to this
     #[arg(long, value_name = "HOST")]
     pub host_header: Option<String>,

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, http, secret};
 use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
-use tagio_relay_core::tunnel::HostName;
+use tagio_relay_core::tunnel::{HostName, Quota};
+use tagio_relay_server::TunnelToken;
 use tagio_tunnel::client::{Carrier, CarrierChoice, ClientConfig, ClientError};
 use tagio_wire::tunnel::{Manners, Place, TunnelPreface, TunnelRefusal, TunnelSecret};
 use tokio::{
@@ -389,9 +390,9 @@ async fn a_service_that_is_not_there_is_a_clear_answer_and_others_take_over() {
 async fn limits_hold_and_are_counted() {
     let relay = parts::relay_with(
         |_| {},
-        |limits| {
-            limits.tunnel_visits_per_client_max = 2;
-            limits.tunnels_per_client_max = 1;
+        |config| {
+            config.limits.tunnel_visits_per_client_max = 2;
+            config.limits.tunnels_per_client_max = 1;
         },
     )
     .await;
@@ -414,4 +415,104 @@ async fn limits_hold_and_are_counted() {
     let hello = tagio_wire::tunnel::DataHello { session: 1, pool_key: TunnelSecret([0; 32]) };
     frames_to(&mut stranger, &hello).await;
     relay.server.wait_denied("tunnel_unknown", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_go_to_a_port_of_their_own_and_answers_to_who_asked() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let relay = parts::relay(|tunnel| tunnel.ports = Some(free..=free)).await;
+    let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let local = service.local_addr().unwrap();
+    let mut echoing = JoinSet::new();
+    echoing.spawn(async move {
+        let mut buffer = vec![0; 65_535];
+        while let Ok((len, from)) = service.recv_from(&mut buffer).await {
+            let _ = service.send_to(&buffer[..len], from).await;
+        }
+    });
+    for (choice, carrier) in CARRIERS {
+        let udp = parts::at(parts::by(config(&relay, local), choice), Place::UdpPort(0));
+        let tunnel = Tunnel::open(udp).await;
+        assert_eq!(tunnel.public, format!("127.0.0.1:{free}"));
+        let visitors =
+            [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
+        for (number, visitor) in visitors.iter().enumerate() {
+            visitor.connect(&tunnel.public).await.unwrap();
+            for len in [1, 1200, 9000] {
+                let sent = vec![u8::try_from(number).unwrap() + 1; len];
+                let mut received = vec![0; 65_535];
+                // Datagrams may be lost.
+                let echoed = async {
+                    loop {
+                        visitor.send(&sent).await.unwrap();
+                        if let Ok(len) = timeout(Duration::from_secs(1), visitor.recv(&mut received)).await {
+                            break len.unwrap();
+                        }
+                    }
+                };
+                let len =
+                    timeout(PATIENCE, echoed).await.unwrap_or_else(|_| panic!("no answer by {carrier}"));
+                assert!(received[..len].iter().all(|byte| *byte == sent[0]));
+            }
+        }
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_believed_proxy_tells_whose_request_it_is() {
+    let relay = parts::relay_with(
+        |tunnel| tunnel.domain = HostName::parse("tunnel.test"),
+        |config| {
+            config.trusted_proxies = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+        },
+    )
+    .await;
+    let target = http_service("mirror").await;
+    let manners = Manners { forwarded: true, allow: vec!["203.0.113.0/24".to_owned()], ..Manners::default() };
+    let named = parts::at(config(&relay, target), Place::Name("app".to_owned()));
+    let _tunnel = Tunnel::open(parts::with_manners(named, manners)).await;
+    let ask = async |list: &str| {
+        let request = format!(
+            "GET /mirror HTTP/1.1\r\nHost: app.tunnel.test\r\nX-Forwarded-For: {list}\r\nX-Forwarded-Proto: https\r\n\r\n"
+        );
+        http(relay.ingress, &request).await.to_lowercase()
+    };
+    let seen = ask("6.6.6.6, 203.0.113.7").await;
+    for line in
+        ["x-forwarded-for: 6.6.6.6, 203.0.113.7", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https"]
+    {
+        assert!(seen.contains(&format!("{line}\r\n")), "{line}: {seen}");
+    }
+    assert!(ask("203.0.113.7, 6.6.6.6").await.starts_with("http/1.1 403"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_away_ends_its_tunnels_and_a_new_one_opens_some() {
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("old").unwrap().into()]).await;
+    let local = echo().await;
+    let tunnel = Tunnel::open(parts::with_token(config(&relay, local), Some("old"))).await;
+    relay.reload(|tunnel| tunnel.tokens = vec![secret("new").unwrap().into()]);
+    relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    drop(tunnel);
+    let refused = Tunnel::refused(parts::with_token(config(&relay, local), Some("old"))).await;
+    assert!(matches!(refused, ClientError::Refused(TunnelRefusal::WrongToken)), "{refused}");
+    let _tunnel = Tunnel::open(parts::with_token(config(&relay, local), Some("new"))).await;
+    assert_eq!(parts::exchange(relay.ingress, b"in").await.unwrap(), b"in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_may_have_bounds_of_its_own() {
+    let quota = Quota { tunnels_max: Some(1), visits_max: Some(1) };
+    let token = TunnelToken { secret: secret("bounded").unwrap(), quota };
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![token]).await;
+    let local = echo().await;
+    let bounded = parts::with_token(config(&relay, local), Some("bounded"));
+    let _tunnel = Tunnel::open(bounded.clone()).await;
+    let mut visitor = TcpStream::connect(relay.ingress).await.unwrap();
+    visitor.write_all(b"x").await.unwrap();
+    assert_eq!(visitor.read_u8().await.unwrap(), b'x');
+    assert_eq!(parts::exchange(relay.ingress, b"second").await.unwrap_or_default(), b"");
+    relay.server.wait_denied("tunnel_visits_per_token", 1).await;
 }

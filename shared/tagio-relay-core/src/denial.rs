@@ -185,6 +185,8 @@ denials! {
     TunnelWaitingFull = "tunnel_waiting_full",
     /// A visitor that waited in vain for a data connection.
     TunnelWait = "tunnel_wait",
+    /// A datagram to a UDP port of a tunnel whose client is slower than what comes.
+    TunnelDatagramDropped = "tunnel_datagram_dropped",
     /// A request to a tunnel whose service does not answer.
     TunnelService = "tunnel_service",
     /// A visitor who is not on the tunnel's list, or does not know its password.

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tagio_relay_core::{
     Denial, Limits, SourceNet,
     tunnel::{
-        Access, BadNetwork, Claim, ClaimError, HostName, Naming, Owner, Quota, Route, TunnelBook,
+        Access, BadNetwork, Claim, ClaimError, HostName, Naming, Owner, Quota, Route, TokenId, TunnelBook,
         sni::{ServerName, server_name},
     },
 };

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod client;
+pub mod datagrams;
 pub mod frames;
 pub mod greeting;
 pub mod inspect;

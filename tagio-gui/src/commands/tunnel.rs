@@ -68,6 +68,7 @@ fn config(args: &TunnelArgs) -> anyhow::Result<ClientConfig> {
     let target = |port: &u16| Target { host: args.local_host.clone(), port: *port };
     let place = match (&args.hostname, args.remote_port) {
         (Some(name), _) => Place::Name(name.clone()),
+        (None, port) if args.udp => Place::UdpPort(port.unwrap_or(0)),
         (None, Some(port)) => Place::TcpPort(port),
         (None, None) => Place::Any,
     };

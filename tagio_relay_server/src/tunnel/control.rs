@@ -38,7 +38,7 @@ use tracing::{debug, info};
 use super::{
     TunnelToken, Tunnels,
     pool::{POOL_WANTED, Pool},
-    ports::{self, Door},
+    ports::{self, Door, Kind},
     session::{Line, Session},
     yamux,
 };
@@ -282,14 +282,14 @@ async fn admit<'a>(
     let access = Access::new(&open.manners).map_err(|_| (TunnelRefusal::BadNetwork, Denial::TunnelClaim))?;
     let route = tunnels.desk().book.route(&open.place, &mut rand::rng());
     let route = route.map_err(|refusal| (refusal, Denial::TunnelClaim))?;
-    let (route, door) = match route {
-        Route::TcpPort(port) => {
-            let door = ports::open(tunnels, port).map_err(|refusal| (refusal, Denial::TunnelClaim))?;
-            (Route::TcpPort(door.port), Some(door))
-        }
-        Route::UdpPort(_) => return Err((TunnelRefusal::Unsupported, Denial::TunnelClaim)),
-        other @ (Route::Ingress | Route::Name(_)) => (other, None),
+    let kind = match route {
+        Route::TcpPort(port) => Some((Kind::Tcp, port)),
+        Route::UdpPort(port) => Some((Kind::Udp, port)),
+        Route::Ingress | Route::Name(_) => None,
     };
+    let door = kind.map(|(kind, port)| ports::open(tunnels, kind, port)).transpose();
+    let door = door.map_err(|refusal| (refusal, Denial::TunnelClaim))?;
+    let route = door.as_ref().map_or(route, |door| door.route.clone());
     let (host, port) = public(tunnels, &route);
     let claim = Claim { owner, quota, run: Some(open.run.into()), net, route };
     let claimed = settle(tunnels, &claim).await?;

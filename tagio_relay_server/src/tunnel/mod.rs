@@ -10,6 +10,7 @@ mod pool;
 mod ports;
 mod session;
 mod token;
+mod udp;
 mod yamux;
 
 use std::{
@@ -97,7 +98,8 @@ struct Desk {
     sessions: HashMap<SessionId, Arc<Session>>,
     /// Open connections of visitors by address.
     visitors: HashMap<SourceNet, u32>,
-    doors: HashMap<u16, std::sync::Weak<ports::Door>>,
+    /// By [`Route::TcpPort`] or [`Route::UdpPort`].
+    doors: HashMap<Route, std::sync::Weak<ports::Door>>,
 }
 
 /// Numbers for the metrics page.
@@ -277,7 +279,9 @@ impl Tunnels {
     /// A visitor's connection is there, and counts until the guard is dropped.
     fn enter(self: &Arc<Self>, ip: IpAddr) -> Result<Visitor, Denial> {
         let net = SourceNet::from(ip);
-        let most = self.relay.limits().tunnel_visits_per_ip_max;
+        let is_proxy = self.relay.with_trusted_proxies(|trusted| trusted.contains(ip));
+        // Many visitors share a believed proxy's address.
+        let most = if is_proxy { u32::MAX } else { self.relay.limits().tunnel_visits_per_ip_max };
         let mut desk = self.desk();
         let count = desk.visitors.entry(net).or_default();
         if *count >= most {

@@ -11,8 +11,7 @@ use std::{
 use anyhow::Result;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tagio_relay_core::Limits;
-use tagio_relay_server::{Server, TunnelConfig};
+use tagio_relay_server::{Config, Reloader, Server, TunnelConfig};
 use tagio_tunnel::client::{
     self, Carrier, CarrierChoice, ClientConfig, ClientError, ClientEvent, Standing, Target,
 };
@@ -39,6 +38,8 @@ pub(crate) struct TunnelRelay {
     pub(crate) server: Relay,
     pub(crate) control: SocketAddr,
     pub(crate) ingress: SocketAddr,
+    reloader: Reloader,
+    config: Config,
 }
 
 pub(crate) async fn relay(change: impl FnOnce(&mut TunnelConfig)) -> TunnelRelay {
@@ -47,27 +48,34 @@ pub(crate) async fn relay(change: impl FnOnce(&mut TunnelConfig)) -> TunnelRelay
 
 pub(crate) async fn relay_with(
     change: impl FnOnce(&mut TunnelConfig),
-    bound: impl FnOnce(&mut Limits),
+    bound: impl FnOnce(&mut Config),
 ) -> TunnelRelay {
     let mut tunnel = TunnelConfig { control: ANY, ingress: ANY, tokens: vec![], domain: None, ports: None };
     change(&mut tunnel);
     start(tempfile::tempdir().unwrap(), tunnel, bound).await
 }
 
-async fn start(dir: TempDir, tunnel: TunnelConfig, bound: impl FnOnce(&mut Limits)) -> TunnelRelay {
+async fn start(dir: TempDir, tunnel: TunnelConfig, bound: impl FnOnce(&mut Config)) -> TunnelRelay {
     let mut config = crate::common::config(dir.path());
     config.tunnel = Some(tunnel);
-    bound(&mut config.limits);
+    bound(&mut config);
     let server = Server::bind(&config).await.unwrap();
-    let addrs = server.tunnel_addrs().unwrap();
+    let (addrs, reloader) = (server.tunnel_addrs().unwrap(), server.reloader());
     let server = Relay::running(dir, server);
-    TunnelRelay { server, control: addrs.control, ingress: addrs.ingress }
+    TunnelRelay { server, control: addrs.control, ingress: addrs.ingress, reloader, config }
 }
 
 impl TunnelRelay {
+    /// Has it read another configuration.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut TunnelConfig)) {
+        let mut config = self.config.clone();
+        change(config.tunnel.as_mut().unwrap());
+        self.reloader.reload(&config);
+    }
+
     /// Stops it and starts another at the same addresses.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, control, ingress } = self;
+        let Self { server, control, ingress, .. } = self;
         let dir = server.stop().await;
         let tunnel = TunnelConfig { control, ingress, tokens: vec![], domain: None, ports: None };
         start(dir, tunnel, |_| {}).await

@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 
 use super::{
     connect::{self, Way},
+    flow,
     pool::{Entry, Link, Stage},
     targets::Target,
 };
@@ -68,7 +69,7 @@ pub(super) async fn serve_opened(link: Arc<Link>, _entry: Entry, mut stream: Str
 async fn attend(link: &Link, mut stream: Stream, visit: &Visit) {
     match visit.carries {
         Carries::Stream => serve_stream(link, &mut stream, visit).await,
-        Carries::Datagrams => debug!(request = visit.request, "no datagrams here"),
+        Carries::Datagrams => serve_flow(link, stream, visit).await,
     }
 }
 
@@ -125,6 +126,16 @@ async fn serve_stream(link: &Link, stream: &mut Stream, visit: &Visit) {
         }
     }
     stream.abort();
+}
+
+async fn serve_flow(link: &Link, stream: Stream, visit: &Visit) {
+    let Visit { request, from, .. } = visit;
+    let index = link.targets.in_order()[0];
+    let target = &link.targets.list()[index];
+    let _visit = link.targets.begin_visit(index);
+    debug!(request, %from, %target, "flow");
+    let ended = flow::carry(stream, target, &link.meter).await;
+    debug!(request, ?ended, "flow ended");
 }
 
 /// Reaches a local target.

@@ -3,6 +3,7 @@
 mod backoff;
 mod connect;
 mod data;
+mod flow;
 mod pool;
 mod session;
 mod targets;
