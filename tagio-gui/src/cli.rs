@@ -8,7 +8,7 @@ use tagio_wire::{
     session::{Quality, ViewArea, ViewWish},
 };
 
-use crate::config::{FPS_MAX, HostPort, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
+use crate::config::{FPS_MAX, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
 
 /// Share a screen by ID and control it. Without a subcommand: the window.
 #[derive(Debug, Parser)]

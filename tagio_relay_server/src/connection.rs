@@ -20,6 +20,7 @@ use crate::{
     messages, proxy_protocol, registration,
     shared::{Pass, Shared},
     tcp_leg,
+    tls::Inside,
 };
 
 /// Somebody who has not said what they want.
@@ -113,8 +114,11 @@ async fn serve_tls(shared: &Arc<Shared>, stream: Rewound<TcpStream>, visitor: Vi
     lock(&shared.admission).spend_handshake(visitor.pass.net(), std::time::Instant::now())?;
     let stream = Box::pin(timeout_at(visitor.deadline, shared.tls.accept(stream))).await;
     let stream = stream.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Tls)?;
-    let Some(stream) = stream else { return Ok(()) };
-    let mut stream = Box::new(stream);
+    let mut stream = match stream {
+        Inside::Anything(stream) => stream,
+        Inside::Http2(stream) => return Box::pin(http::serve_http2(shared, *stream, visitor)).await,
+        Inside::Nothing => return Ok(()),
+    };
     let opening = open(&mut stream, visitor.deadline).await?;
     serve_socket(shared, Socket::Tls(stream), opening, visitor).await
 }

@@ -23,6 +23,7 @@ mod listeners;
 mod lock;
 mod messages;
 mod metrics;
+mod open_files;
 mod outbox;
 mod proxy_protocol;
 mod registration;
@@ -38,6 +39,7 @@ mod udp;
 mod vantage;
 
 pub use config::{Acme, CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
+pub use open_files::raise_open_files;
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
 pub use tunnel::{TunnelAddrs, TunnelConfig, TunnelToken};

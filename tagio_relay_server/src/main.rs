@@ -6,7 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tagio_relay_server::{Config, Server, config, config::Args, reload_signal, stop_signal};
+use tagio_relay_server::{
+    Config, Server, config, config::Args, raise_open_files, reload_signal, stop_signal,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -34,6 +36,7 @@ fn run(args: &Args) -> Result<()> {
 
 async fn serve(args: &Args, config: &Config) -> Result<()> {
     let server = Server::bind(config).await?;
+    raise_open_files(config.limits.connections_max);
     let reloader = server.reloader();
     let reloading = reload_signal(|| match Config::load(args) {
         Ok(config) => reloader.reload(&config),

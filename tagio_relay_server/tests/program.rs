@@ -169,6 +169,38 @@ fn a_data_directory_serves_one_relay_at_a_time() {
 }
 
 #[test]
+fn damaged_ids_are_status_one_and_left_for_whoever_can_mend_them() {
+    let dir = tempdir().unwrap();
+    drop(Running::start(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"])));
+    let path = dir.path().join("relay-ids.redb");
+    let good = fs::read(&path).unwrap();
+    let garbage: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    for bytes in [&garbage[..], &garbage[..10], &[0; 4096], &good[..1000]] {
+        fs::write(&path, bytes).unwrap();
+        let (status, text) = fails(program(dir.path()).args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]));
+        assert_eq!((status, text.lines().count()), (1, 1), "{text}");
+        let helps = ["relay-ids.redb is damaged", "copy", "move it away"];
+        assert!(helps.iter().all(|word| text.contains(word)), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_takes_as_many_open_files_as_the_system_gives() {
+    let dir = tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let relay = env!("CARGO_BIN_EXE_tagio_relay_server");
+    command.args(["-c", "ulimit -Sn 256; exec \"$0\" -b 127.0.0.1:0 --metrics-bind off", relay]);
+    command.env_remove("PORT").env("TAGIO_DATA_DIR", dir.path()).stdout(Stdio::piped());
+    let running = Running::start(&mut command);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", running.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+}
+
+#[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let dir = tempdir().unwrap();
     let settings = "bind = [\"127.0.0.1:1\"]\npublic-ip = \"203.0.113.1\"\nmetrics-bind = \"off\"\n";

@@ -1,4 +1,4 @@
-//! HTTP/1.1 at the front door: pages for people and machines, and what travels inside of it.
+//! HTTP/1.1 at the front door: pages for people and machines, and what travels inside of it. HTTP/2 is in `http2`.
 //!
 //! `router` says what there is. A connection has one deadline, which every request moves; it covers slow headers, slow
 //! bodies, slow readers and silence alike.
@@ -6,6 +6,7 @@
 mod admin;
 mod body;
 pub(crate) mod forwarded;
+mod http2;
 mod pages;
 pub(crate) mod reply;
 mod router;
@@ -38,6 +39,7 @@ use crate::{
     connection::Visitor,
     shared::Shared,
 };
+pub(crate) use http2::serve as serve_http2;
 use reply::Reply;
 use visit::Progress;
 pub(crate) use visit::Visit;
@@ -76,21 +78,8 @@ async fn converse(
     visit: &Visit,
     socket: Rewound<Socket>,
 ) -> Result<Option<(Rewound<Socket>, Bytes)>, Denial> {
-    let service = service_fn(|request| {
-        let id = visit.shared.next_log_id();
-        let span = info_span!("request", id);
-        let answered = async move {
-            visit.begin();
-            debug!(method = %request.method(), path = router::loggable(request.uri().path()), "request");
-            let mut reply = router::answer(visit, request).await;
-            debug!(status = reply.status().as_u16(), "answered");
-            // Whoever complains about an answer can say which it was.
-            reply.headers_mut().insert(REQUEST_ID, HeaderValue::from(id));
-            visit.answered();
-            Ok::<_, Infallible>(reply)
-        };
-        Box::pin(answered.instrument(span))
-    });
+    let service =
+        service_fn(|request| Box::pin(async move { Ok::<_, Infallible>(respond(visit, request).await) }));
     let mut builder = http1::Builder::new();
     let requests = builder.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(socket), service);
     tokio::select! {
@@ -110,6 +99,22 @@ async fn converse(
             Progress::Answered => Ok(None),
         },
     }
+}
+
+/// Answers one request.
+async fn respond(visit: &Visit, request: Request<Incoming>) -> Reply {
+    let id = visit.shared.next_log_id();
+    let answered = async {
+        visit.begin();
+        debug!(method = %request.method(), path = router::loggable(request.uri().path()), "request");
+        let mut reply = router::answer(visit, request).await;
+        debug!(status = reply.status().as_u16(), "answered");
+        // Whoever complains about an answer can say which it was.
+        reply.headers_mut().insert(REQUEST_ID, HeaderValue::from(id));
+        visit.answered();
+        reply
+    };
+    answered.instrument(info_span!("request", id)).await
 }
 
 /// Serves a request that came to the metrics address.

@@ -70,7 +70,11 @@ pub(super) fn file(path: &str) -> Option<Reply> {
 
 /// The address by which the browser came, if it looks like one: it goes into a page.
 fn dialled(request: &Request<Incoming>, port: u16) -> Option<String> {
-    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    // HTTP/2 has the name in the request's own address (RFC 9113, 8.3.1).
+    let host = match request.headers().get(header::HOST) {
+        Some(host) => host.to_str().ok()?,
+        None => request.uri().authority()?.as_str(),
+    };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if host.is_empty() || host.len() > 255 || !host.chars().all(is_plain) {
         return None;

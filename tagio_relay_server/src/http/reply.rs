@@ -63,6 +63,16 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Reply {
     reply
 }
 
+/// By HTTP/2 there are pages and messages, no carriers.
+pub(crate) fn http_1_only() -> Reply {
+    page(StatusCode::HTTP_VERSION_NOT_SUPPORTED, TEXT, "only by HTTP/1.1\n".to_owned())
+}
+
+/// A request that took longer than any may.
+pub(crate) fn too_slow() -> Reply {
+    page(StatusCode::REQUEST_TIMEOUT, TEXT, "too slow\n".to_owned())
+}
+
 pub(crate) fn bad_request(why: &'static str) -> Reply {
     page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))
 }

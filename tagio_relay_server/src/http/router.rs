@@ -1,6 +1,6 @@
 //! What there is behind each path. A new page, route or WebSocket has its arm here.
 
-use hyper::{Method, Request, body::Incoming, header};
+use hyper::{Method, Request, Version, body::Incoming, header};
 use tagio_wire::carrier::{HTTP_STREAM_PATH, WEBSOCKET_PATH};
 
 use super::{admin, pages, reply, reply::Reply, streams, visit::Visit, websocket};
@@ -11,6 +11,9 @@ const MESSAGES_PATH: &str = "/ws";
 
 /// Answers one request.
 pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Reply {
+    if request.version() == Version::HTTP_2 && turns_into_another(&request) {
+        return reply::http_1_only();
+    }
     if let Some(rest) = request.uri().path().strip_prefix(HTTP_STREAM_PATH) {
         let rest = rest.to_owned();
         return streams::answer(visit, request, &rest).await;
@@ -33,6 +36,13 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Reply {
         (_, WEBSOCKET_PATH | "/health") => reply::method_not_allowed("GET, HEAD"),
         _ => reply::not_found(),
     }
+}
+
+/// Whether this asks for something that lives in HTTP/1.1 only: a carrier or a WebSocket.
+fn turns_into_another(request: &Request<Incoming>) -> bool {
+    let path = request.uri().path();
+    let is_socket = request.method() == Method::GET && matches!(path, WEBSOCKET_PATH | MESSAGES_PATH);
+    is_socket || is_below(path, HTTP_STREAM_PATH)
 }
 
 /// What a log may say of a path: the name of a stream is a secret.

@@ -101,6 +101,11 @@ impl Visit {
         lock(&self.upgrade).take()
     }
 
+    /// Until when the request and its answer may take.
+    pub(super) fn deadline(&self) -> Instant {
+        lock(&self.clock).deadline
+    }
+
     /// The answer is made.
     pub(super) fn answered(&self) {
         lock(&self.clock).progress = Progress::Answered;

@@ -95,6 +95,8 @@ fn is_due(certificate: &CertifiedKey) -> bool {
 
 async fn order(tls: &Tls, acme: &Acme, data_dir: &Path, kept: Option<Kept>) -> Result<CertifiedKey> {
     let (account, kept) = account(acme, data_dir, kept).await?;
+    // Finds out now whether a certificate can be kept: authorities give only a few for a name.
+    kept.write(data_dir)?;
     let names: Vec<_> = acme.domains.iter().cloned().map(Identifier::Dns).collect();
     let mut order = account.new_order(&NewOrder::new(&names)).await.context("no order")?;
     let mut authorizations = order.authorizations();

@@ -28,8 +28,10 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{carrier::Rewound, config::CertificateSource};
 
-/// What is spoken inside.
+/// What is spoken inside, unless the client asks for [`ALPN_HTTP2`].
 const ALPN: &[u8] = b"http/1.1";
+/// HTTP/2 (RFC 9113, 3.2), and nothing else then.
+const ALPN_HTTP2: &[u8] = b"h2";
 /// What an authority speaks that looks whether a name leads here (RFC 8737).
 const ALPN_CHALLENGE: &[u8] = b"acme-tls/1";
 
@@ -50,7 +52,8 @@ impl Tls {
             .context("TLS cannot be set up")?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&certificates) as _);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        // In the order of preference: a browser offers both.
+        config.alpn_protocols = vec![ALPN_HTTP2.to_vec(), ALPN.to_vec()];
         if let CertificateSource::Acme(_) = source {
             config.alpn_protocols.push(ALPN_CHALLENGE.to_vec());
         }
@@ -90,15 +93,25 @@ impl Tls {
         Arc::clone(&self.certificates) as _
     }
 
-    /// The relay's side of the handshake; `None` for an authority, which has seen all that it wants to see then.
-    pub(crate) async fn accept(
-        &self,
-        stream: Rewound<TcpStream>,
-    ) -> io::Result<Option<TlsStream<Rewound<TcpStream>>>> {
+    /// The relay's side of the handshake.
+    pub(crate) async fn accept(&self, stream: Rewound<TcpStream>) -> io::Result<Inside> {
         let stream = self.acceptor.accept(stream).await?;
-        let is_challenge = stream.get_ref().1.alpn_protocol() == Some(ALPN_CHALLENGE);
-        Ok((!is_challenge).then_some(stream))
+        Ok(match stream.get_ref().1.alpn_protocol() {
+            Some(ALPN_CHALLENGE) => Inside::Nothing,
+            Some(ALPN_HTTP2) => Inside::Http2(Box::new(stream)),
+            _ => Inside::Anything(Box::new(stream)),
+        })
     }
+}
+
+/// What a client speaks inside TLS.
+pub(crate) enum Inside {
+    /// Its first bytes will tell.
+    Anything(Box<TlsStream<Rewound<TcpStream>>>),
+    /// It has chosen HTTP/2.
+    Http2(Box<TlsStream<Rewound<TcpStream>>>),
+    /// It is an authority, which has seen all that it wants to see.
+    Nothing,
 }
 
 /// What is shown to clients now.

@@ -1,5 +1,6 @@
 //! A relay with tunnels, clients of both kinds, services behind them and visitors.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+#![allow(clippy::print_stderr, reason = "shown when a test fails")]
 
 use std::{
     future::poll_fn,

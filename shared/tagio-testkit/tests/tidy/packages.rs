@@ -12,20 +12,36 @@ use tagio_testkit::binaries::workspace;
 use crate::report;
 
 /// A star around `tagio-wire`; siblings never know each other. What is not listed is forbidden.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     (
         "tagio-gui",
-        &["tagio-session", "tagio-media", "tagio-transport", "tagio-tunnel", "tagio-process", "tagio-wire"],
+        &[
+            "tagio-session",
+            "tagio-media",
+            "tagio-transport",
+            "tagio-tunnel",
+            "tagio-proxy",
+            "tagio-process",
+            "tagio-wire",
+        ],
     ),
     (
         "tagio_relay_server",
-        &["tagio-relay-core", "tagio-transport", "tagio-tunnel", "tagio-process", "tagio-wire"],
+        &[
+            "tagio-relay-core",
+            "tagio-transport",
+            "tagio-tunnel",
+            "tagio-proxy",
+            "tagio-process",
+            "tagio-wire",
+        ],
     ),
     ("tagio-session", &["tagio-wire"]),
     ("tagio-relay-core", &["tagio-wire"]),
     ("tagio-media", &["tagio-wire"]),
     ("tagio-transport", &["tagio-wire"]),
     ("tagio-tunnel", &["tagio-wire"]),
+    ("tagio-proxy", &[]),
     ("tagio-process", &[]),
     ("tagio-testkit", &[]),
     ("tagio-wire", &[]),
