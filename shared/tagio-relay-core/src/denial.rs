@@ -206,7 +206,12 @@ impl Default for Denials {
 impl Denials {
     /// Counts one.
     pub fn count(&self, denial: Denial) {
-        self.0[denial as usize].fetch_add(1, Ordering::Relaxed);
+        self.count_many(denial, 1);
+    }
+
+    /// Counts so many at once.
+    pub fn count_many(&self, denial: Denial, count: u64) {
+        self.0[denial as usize].fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many there were.
