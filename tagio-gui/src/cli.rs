@@ -226,6 +226,19 @@ pub struct PlayArgs {
     pub info: bool,
 }
 
+/// What a tunnel travels in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TunnelCarrier {
+    /// QUIC where UDP passes, else TLS
+    Auto,
+    /// QUIC only
+    Quic,
+    /// TLS only
+    Tls,
+    /// Bare TCP, for a network that one trusts
+    Tcp,
+}
+
 /// Arguments of `tunnel`.
 #[derive(Debug, Args)]
 pub struct TunnelArgs {
@@ -235,18 +248,24 @@ pub struct TunnelArgs {
     /// Name or address of the local service
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
     pub local_host: String,
-    /// Tunnel port of the relay
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8089")]
-    pub server: HostPort,
+    /// Tunnel port of the relay, with its key where it is known
+    #[arg(long, value_name = "HOST:PORT[#KEY]", default_value = "127.0.0.1:8089")]
+    pub server: RelayAddress,
+    /// What the tunnel travels in; tcp is not encrypted
+    #[arg(long, value_enum, default_value_t = TunnelCarrier::Auto, value_name = "HOW")]
+    pub carrier: TunnelCarrier,
     /// Token that the relay asks for
     #[arg(long, value_name = "T", env = "TAGIO_TUNNEL_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Name by which visitors come: a word under the relay's domain, or a whole name
     #[arg(long, value_name = "NAME", conflicts_with = "remote_port")]
     pub hostname: Option<String>,
-    /// TCP port of the relay by which visitors come; 0 for any that is free
+    /// Port of the relay by which visitors come; 0 for any that is free
     #[arg(long, value_name = "N")]
     pub remote_port: Option<u16>,
+    /// The service speaks UDP: visitors come by a UDP port of the relay
+    #[arg(long, conflicts_with = "hostname")]
+    pub udp: bool,
     /// Change the Host field of requests to this
     #[arg(long, value_name = "HOST")]
     pub host_header: Option<String>,

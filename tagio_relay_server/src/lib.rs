@@ -42,4 +42,4 @@ pub use config::{Acme, CertificateSource, Config, MetricsBind, SecondPort, Secre
 pub use open_files::raise_open_files;
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
-pub use tunnel::{TunnelAddrs, TunnelConfig};
+pub use tunnel::{TunnelAddrs, TunnelConfig, TunnelToken};

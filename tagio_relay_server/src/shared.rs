@@ -148,6 +148,9 @@ impl Shared {
         self.registrations.set_limits(limits.clone());
         if let Some(tunnels) = self.tunnels() {
             tunnels.set_limits(limits.clone());
+            if let Some(tunnel) = &config.tunnel {
+                tunnels.set_tokens(&tunnel.tokens);
+            }
         }
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }

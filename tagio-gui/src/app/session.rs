@@ -139,6 +139,10 @@ impl SessionApp {
         if !is_first || !matches!(status.phase, ViewerPhase::Live) {
             return;
         }
+        if ctx.cumulative_frame_nr() == 0 {
+            // What it knows of the monitor is from before the zoom.
+            return ctx.request_repaint();
+        }
         self.sized_for = Some(status.screen);
         let Some(monitor) = ctx.input(|input| input.viewport().monitor_size) else { return };
         if self.is_bare {

@@ -13,7 +13,7 @@ use tagio_session::{StoredSecret, check_password};
 use tagio_wire::session::Permission;
 use tokio::sync::{mpsc, watch};
 
-use super::{Base, tunnel};
+use super::{Base, tunnel::WindowClients};
 use crate::{
     app::{self, ConnectRequest, HomeParts, HostHandle, TunnelsHandle, Wake},
     cli::Common,
@@ -118,9 +118,10 @@ fn spawn_tunnels(
         .context("no runtime")?;
     let (done_tx, done) = std::sync::mpsc::sync_channel(1);
     let mut changes = status.clone();
+    let clients = Box::new(WindowClients { data_dir: data_dir.clone() });
     spawn_named("tunnels", move || {
         runtime.block_on(async {
-            let kept = tunnels::run(data_dir, Box::new(tunnel::saved_config), commands_rx, status_tx);
+            let kept = tunnels::run(data_dir, clients, commands_rx, status_tx);
             tokio::pin!(kept);
             loop {
                 tokio::select! {

@@ -41,7 +41,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Client(args)) => client::run(base, args),
         Some(Command::Status(args)) => status::run(base, &args),
         Some(Command::Play(args)) => play::run(&base, &args),
-        Some(Command::Tunnel(args)) => tunnel::run(&args),
+        Some(Command::Tunnel(args)) => tunnel::run(&args, &data_dir(common.data_dir.as_deref())?),
         Some(Command::Forward(args)) => forward::run(base, args),
     });
     stdout::flush();

@@ -12,7 +12,7 @@ use tagio_tunnel::{
     inspect::Recorder,
     pipe::Meter,
 };
-use tagio_wire::tunnel::TunnelRefusal;
+use tagio_wire::{PublicKey, tunnel::TunnelRefusal};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -35,13 +35,22 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long the tunnels may take when the window is closed.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// Makes a client's configuration. A sentence, when that cannot be.
-pub type BuildClient = Box<dyn Fn(&SavedTunnel) -> anyhow::Result<ClientConfig> + Send>;
+/// What the tunnels need of the program around them.
+pub trait Clients: Send {
+    /// How to be this tunnel's client.
+    ///
+    /// # Errors
+    /// Why it cannot be one, for people.
+    fn config(&self, tunnel: &SavedTunnel) -> anyhow::Result<ClientConfig>;
+
+    /// The relay of this tunnel has proven its key.
+    fn proven(&self, tunnel: &SavedTunnel, key: PublicKey);
+}
 
 /// Keeps the tunnels until the commands end.
 pub async fn run(
     data_dir: PathBuf,
-    build: BuildClient,
+    clients: Box<dyn Clients>,
     mut commands: mpsc::Receiver<TunnelCommand>,
     status: watch::Sender<Tunnels>,
 ) {
@@ -50,7 +59,7 @@ pub async fn run(
     let (news, mut events) = mpsc::channel(EVENTS_QUEUE);
     let mut keeper = Keeper {
         data_dir,
-        build,
+        clients,
         tunnels: Vec::new(),
         last_id: 0,
         problem: None,
@@ -100,7 +109,7 @@ enum Event {
 
 struct Keeper {
     data_dir: PathBuf,
-    build: BuildClient,
+    clients: Box<dyn Clients>,
     tunnels: Vec<Tunnel>,
     last_id: u64,
     /// A sentence, when the file could not be written.
@@ -191,7 +200,7 @@ impl Keeper {
         if tunnel.stop.is_some() {
             return;
         }
-        let config = match (self.build)(&tunnel.saved) {
+        let config = match self.clients.config(&tunnel.saved) {
             Ok(config) => config,
             Err(error) => return tunnel.state = TunnelState::Failed(format!("{error:#}.")),
         };
@@ -230,10 +239,14 @@ impl Keeper {
 
     /// What an earlier run says means nothing any more.
     fn on_event(&mut self, id: TunnelId, run: u64, event: Event) {
-        let tunnel = self.find(id).filter(|tunnel| tunnel.stop.as_ref().is_some_and(|(_, at)| *at == run));
-        let Some(tunnel) = tunnel else { return };
+        let is_meant =
+            |tunnel: &&mut Tunnel| tunnel.id == id && tunnel.stop.as_ref().is_some_and(|(_, at)| *at == run);
+        let Some(tunnel) = self.tunnels.iter_mut().find(is_meant) else { return };
         tunnel.state = match event {
-            Event::Client(ClientEvent::Opened(public)) => TunnelState::Open(public),
+            Event::Client(ClientEvent::Opened(standing)) => {
+                self.clients.proven(&tunnel.saved, standing.relay_key);
+                TunnelState::Open(standing.public)
+            }
             Event::Client(ClientEvent::Down(problem)) => TunnelState::Down(sentences::as_sentence(&problem)),
             Event::Over(problem) => {
                 tunnel.stop = None;

@@ -5,7 +5,7 @@
 
 mod admin;
 mod body;
-mod forwarded;
+pub(crate) mod forwarded;
 mod http2;
 mod pages;
 pub(crate) mod reply;
