@@ -54,7 +54,8 @@ fn honest() -> Vec<Vec<u8>> {
         place: Place::Name("app".to_owned()),
         manners: Manners { allow: vec!["192.0.2.0/24".to_owned()], ..Manners::default() },
     };
-    let opened = Opened { session: 9, pool_key: secret, host: None, port: 8081, pool: 8 };
+    let opened =
+        Opened { session: 9, pool_key: secret, host: None, port: 8081, pool: 8, proof: Some(secret) };
     let pointer = PointerMove { number: 5, to: Point::new(-3, 700) };
     vec![
         encode(&update),
