@@ -5,10 +5,14 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use tagio_wire::{
     limits::MONITORS_MAX,
+    port::PortTarget,
     session::{Quality, ViewArea, ViewWish},
 };
 
-use crate::config::{FPS_MAX, HostPort, QualityChoice, RelayAddress, Settings, Target, VideoChoice};
+use crate::{
+    config::{FPS_MAX, HostPort, PortChoice, QualityChoice, RelayAddress, Settings, Target, VideoChoice},
+    engine::status::Forward,
+};
 
 /// Share a screen by ID and control it. Without a subcommand: the window.
 #[derive(Debug, Parser)]
@@ -64,6 +68,8 @@ pub enum Command {
     Play(PlayArgs),
     /// Make a local service reachable through a relay
     Tunnel(TunnelArgs),
+    /// Reach TCP ports of a host, or of its network, as ports of this computer
+    Forward(ForwardArgs),
     /// Let the users of a Titan POP out through this machine
     Edge(EdgeArgs),
     /// Offer a way out through a relay's forward tunnel, by SOCKS5 and HTTP
@@ -82,6 +88,9 @@ pub struct ServerArgs {
     /// Who lets viewers in once they proved the code or password: a person at this terminal, or nobody else
     #[arg(long, value_enum, default_value_t = Accept::Password, value_name = "HOW")]
     pub accept: Accept,
+    /// Which ports viewers may forward to themselves; `ask` puts the question to a person at this terminal
+    #[arg(long, value_enum, default_value_t = PortChoice::Off, value_name = "WHICH")]
+    pub ports: PortChoice,
     /// Also wait at this address for viewers that come directly. Without --relay, only there
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
@@ -229,6 +238,19 @@ pub struct PlayArgs {
     pub info: bool,
 }
 
+/// What a tunnel travels in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TunnelCarrier {
+    /// QUIC where UDP passes, else TLS
+    Auto,
+    /// QUIC only
+    Quic,
+    /// TLS only
+    Tls,
+    /// Bare TCP, for a network that one trusts
+    Tcp,
+}
+
 /// Arguments of `tunnel`.
 #[derive(Debug, Args)]
 pub struct TunnelArgs {
@@ -238,18 +260,24 @@ pub struct TunnelArgs {
     /// Name or address of the local service
     #[arg(long, value_name = "H", default_value = "127.0.0.1")]
     pub local_host: String,
-    /// Tunnel port of the relay
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8089")]
-    pub server: HostPort,
+    /// Tunnel port of the relay, with its key where it is known
+    #[arg(long, value_name = "HOST:PORT[#KEY]", default_value = "127.0.0.1:8089")]
+    pub server: RelayAddress,
+    /// What the tunnel travels in; tcp is not encrypted
+    #[arg(long, value_enum, default_value_t = TunnelCarrier::Auto, value_name = "HOW")]
+    pub carrier: TunnelCarrier,
     /// Token that the relay asks for
     #[arg(long, value_name = "T", env = "TAGIO_TUNNEL_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// Name by which visitors come: a word under the relay's domain, or a whole name
     #[arg(long, value_name = "NAME", conflicts_with = "remote_port")]
     pub hostname: Option<String>,
-    /// TCP port of the relay by which visitors come; 0 for any that is free
+    /// Port of the relay by which visitors come; 0 for any that is free
     #[arg(long, value_name = "N")]
     pub remote_port: Option<u16>,
+    /// The service speaks UDP: visitors come by a UDP port of the relay
+    #[arg(long, conflicts_with = "hostname")]
+    pub udp: bool,
     /// Change the Host field of requests to this
     #[arg(long, value_name = "HOST")]
     pub host_header: Option<String>,
@@ -262,6 +290,31 @@ pub struct TunnelArgs {
     /// Let only visitors from this network in; repeatable
     #[arg(long, value_name = "NET")]
     pub allow: Vec<String>,
+}
+
+/// Arguments of `forward`.
+#[derive(Debug, Args)]
+pub struct ForwardArgs {
+    /// ID of the host (spaces do not matter), or HOST:PORT of one that waits there
+    pub target: Target,
+    /// Port of this computer (0 for any that is free), and where its connections go on to from the host; repeatable
+    #[arg(required = true, value_name = "LOCAL:REMOTE_HOST:REMOTE_PORT", value_parser = forward)]
+    pub forwards: Vec<Forward>,
+    /// Code or password of the host
+    #[arg(long, value_name = "P", env = "TAGIO_PASSWORD", hide_env_values = true)]
+    pub password: Option<String>,
+    /// Read the code or password from the first line of standard input
+    #[arg(long, conflicts_with = "password")]
+    pub password_stdin: bool,
+}
+
+fn forward(text: &str) -> Result<Forward, String> {
+    let shape = || "a port, a name and a port are wanted, like 8080:localhost:80".to_owned();
+    let (local, remote) = text.split_once(':').ok_or_else(shape)?;
+    let local_port = local.parse().map_err(|_| shape())?;
+    let HostPort { host, port } = remote.parse().map_err(|_| shape())?;
+    let target = PortTarget { host, port };
+    if target.is_sound() { Ok(Forward { local_port, target }) } else { Err(shape()) }
 }
 
 /// Arguments of `edge`.
@@ -398,6 +451,18 @@ mod tests {
         assert_eq!(client(&[]).record, None);
         assert_eq!(client(&["--record"]).record, Some(None));
         assert_eq!(client(&["--record", "a.mkv"]).record, Some(Some(PathBuf::from("a.mkv"))));
+    }
+
+    #[test]
+    fn a_forward_is_a_port_here_and_an_address_there() {
+        let parsed = |text| forward(text).map(|forward| (forward.local_port, forward.target.to_string()));
+        assert_eq!(parsed("8080:localhost:80"), Ok((8080, "localhost:80".to_owned())));
+        assert_eq!(parsed("0:[::1]:22"), Ok((0, "[::1]:22".to_owned())));
+        for wrong in
+            ["8080", "8080:80", "x:localhost:80", "8080:localhost:0", "8080::80", "70000:a:1", "1:a b:2"]
+        {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

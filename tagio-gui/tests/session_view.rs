@@ -12,8 +12,8 @@ use tagio_gui::{
     config::ThemeChoice,
     engine::{
         status::{
-            Carrier, CarrierKind, Figures, Outcome, PathKind, PathReport, Recording, Relayed, Spread, Tried,
-            ViewerCommand, ViewerPhase, ViewerStatus,
+            Carrier, CarrierKind, Figures, ForwardId, ForwardState, ForwardStatus, Outcome, PathKind,
+            PathReport, Recording, Relayed, Spread, Tried, ViewerCommand, ViewerPhase, ViewerStatus,
         },
         viewer::initial_status,
     },
@@ -30,7 +30,8 @@ use tagio_media::{Framebuffer, Region};
 use tagio_wire::{
     Rect as ScreenRect, Size,
     nat::Mapping,
-    session::{Monitor, Quality, VideoWish, ViewArea, ViewWish},
+    port::PortTarget,
+    session::{Monitor, Permission, Quality, VideoWish, ViewArea, ViewWish},
 };
 
 const WINDOW: Size = Size::new(1100, 700);
@@ -337,4 +338,72 @@ fn everything_fits_a_narrow_window() {
         let rect = harness.get_by_label(label).rect();
         assert!(window.contains_rect(rect), "{label}: {rect:?}");
     }
+}
+
+fn forward(id: u32, state: ForwardState) -> ForwardStatus {
+    ForwardStatus {
+        id: ForwardId(id),
+        local: Some(SocketAddr::from(([127, 0, 0, 1], 5432))),
+        target: PortTarget { host: "localhost".to_owned(), port: 5432 },
+        state,
+        connections: 2,
+        sent: 1_200_000,
+        received: 400,
+        problem: None,
+    }
+}
+
+fn type_into(harness: &mut Harness<'_, Session>, label: &str, text: &str) {
+    harness.get_by_role_and_label(Role::TextInput, label).focus();
+    settle(harness);
+    harness.get_by_role_and_label(Role::TextInput, label).type_text(text);
+    settle(harness);
+}
+
+#[test]
+fn a_port_of_the_other_side_is_opened_by_its_number_or_its_address() {
+    for (typed, host, local, local_port) in
+        [("8080", "localhost", "", 0), ("db.lan:5432", "db.lan", "6000", 6000), ("[::1]:22", "::1", "0", 0)]
+    {
+        let mut harness = session(live());
+        click(&mut harness, words::SESSION_PORTS);
+        click(&mut harness, words::OPEN_PORT);
+        harness.get_by_label(words::PORT_SHAPE);
+        type_into(&mut harness, words::THEIR_SERVICE, typed);
+        type_into(&mut harness, words::LOCAL_PORT, local);
+        click(&mut harness, words::OPEN_PORT);
+        let [SessionCommand::Viewer(ViewerCommand::Forward(forward))] = &harness.state().commands[..] else {
+            panic!("{typed}: {:?}", harness.state().commands);
+        };
+        assert_eq!((forward.target.host.as_str(), forward.local_port), (host, local_port));
+    }
+}
+
+#[test]
+fn a_forwarded_port_tells_how_it_stands_and_can_be_copied_and_stopped() {
+    let ports = vec![forward(1, ForwardState::Open), forward(2, ForwardState::Failed("No.".to_owned()))];
+    let mut harness = session(ViewerStatus { ports, ..live() });
+    click(&mut harness, words::SESSION_PORTS);
+    harness.get_by_label("Open  ·  2 connections  ·  1.2 MB out, 400 B in");
+    harness.get_by_label("No.");
+    click(&mut harness, words::COPY_ADDRESS);
+    click(&mut harness, words::STOP_PORT);
+    click(&mut harness, words::DISMISS);
+    let commands = &harness.state().commands[..];
+    let [SessionCommand::Copy(address), SessionCommand::Viewer(stopped), SessionCommand::Viewer(dismissed)] =
+        commands
+    else {
+        panic!("{commands:?}");
+    };
+    assert_eq!(address, "127.0.0.1:5432");
+    assert!(matches!(stopped, ViewerCommand::StopForward(ForwardId(1))));
+    assert!(matches!(dismissed, ViewerCommand::StopForward(ForwardId(2))));
+}
+
+#[test]
+fn who_may_look_only_is_told_why_there_are_no_ports() {
+    let mut harness = session(ViewerStatus { permission: Permission::View, ..live() });
+    click(&mut harness, words::SESSION_PORTS);
+    harness.get_by_label(words::SESSION_PORTS_VIEW_ONLY);
+    assert!(harness.query_by_label(words::OPEN_PORT).is_none());
 }

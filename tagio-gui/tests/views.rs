@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use eframe::egui::{Key, Role, Ui};
 use egui_kittest::{Harness, kittest::Queryable as _};
 use tagio_gui::{
-    config::{KnownHost, QualityChoice, ReachChoice, Settings, Target, ThemeChoice, VideoChoice},
+    config::{KnownHost, PortChoice, QualityChoice, ReachChoice, Settings, Target, ThemeChoice, VideoChoice},
     engine::status::{
         AskingViewer, ConnectedViewer, HostCommand, HostStatus, PathKind, RelayState, ViewerId,
     },
@@ -17,7 +17,7 @@ use tagio_gui::{
         words,
     },
 };
-use tagio_wire::{PeerId, PublicKey, session::Permission};
+use tagio_wire::{PeerId, PublicKey, port::PortTarget, session::Permission};
 
 const KEY: PublicKey = PublicKey([7; 32]);
 
@@ -39,7 +39,8 @@ fn asking(number: u64) -> AskingViewer {
         name: "Ann".to_owned(),
         fingerprint: KEY.fingerprint(),
         phrase: "one two three four".to_owned(),
-        view_only: false,
+        wants: Permission::Control,
+        port: None,
         known: false,
         until: Instant::now() + Duration::from_secs(60),
     }
@@ -147,6 +148,7 @@ fn a_viewer_can_be_ended_and_kept_from_controlling() {
         permission: Permission::Control,
         path: PathKind::Direct,
         since: Instant::now(),
+        ports: Vec::new(),
     };
     let mut harness = home(HostStatus { viewers: vec![viewer], ..status() }, Home::default());
     click(&mut harness, words::STOP_CONTROL);
@@ -202,6 +204,30 @@ fn nobody_is_let_in_by_a_click_that_was_meant_for_something_else() {
     assert!(matches!(
         harness.state().commands[0],
         HostCommand::Answer { viewer: ViewerId(1), permission: Some(Permission::Control) }
+    ));
+}
+
+#[test]
+fn a_port_is_asked_for_by_its_name_and_allowed_or_not() {
+    let target = PortTarget { host: "10.0.0.7".to_owned(), port: 5432 };
+    let viewers = [AskingViewer { wants: Permission::Ports, port: Some(target), ..asking(1) }];
+    let start = Instant::now();
+    let draw = move |ui: &mut Ui, accept: &mut Accept| {
+        dress(ui);
+        let now = start + accept.age;
+        accept_ui(ui.ctx(), &viewers, &mut accept.state, now, &mut accept.commands);
+    };
+    let accept = Accept { state: AcceptState::default(), age: Duration::ZERO, commands: Vec::new() };
+    let mut harness = Harness::builder().with_size([700.0, 600.0]).build_ui_state(draw, accept);
+    harness.run_ok();
+    harness.get_by_label("wants to reach 10.0.0.7:5432 through this computer");
+    assert!(harness.query_by_label(words::VIEW_ONLY).is_none());
+    harness.state_mut().age = INACTIVE_FOR;
+    harness.run_ok();
+    click(&mut harness, words::ALLOW);
+    assert!(matches!(
+        harness.state().commands[0],
+        HostCommand::Answer { viewer: ViewerId(1), permission: Some(Permission::Ports) }
     ));
 }
 
@@ -281,6 +307,15 @@ fn how_sessions_start_is_chosen_and_saved() {
         (saved.quality, saved.fps_max, saved.video),
         (QualityChoice::Smooth, Some(30), VideoChoice::Jpeg)
     );
+}
+
+#[test]
+fn whether_others_use_ports_is_chosen_and_asked_about_by_default() {
+    let mut harness = settings(Settings::default());
+    click(&mut harness, words::PORTS_OFF.0);
+    click(&mut harness, words::SAVE);
+    let [SettingsCommand::Save(saved)] = &harness.state().commands[..] else { panic!("not saved") };
+    assert_eq!((Settings::default().ports, saved.ports), (PortChoice::Ask, PortChoice::Off));
 }
 
 #[test]

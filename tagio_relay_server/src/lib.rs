@@ -46,4 +46,4 @@ pub use forward::{ForwardAccess, ForwardConfig};
 pub use open_files::raise_open_files;
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};
-pub use tunnel::{TunnelAddrs, TunnelConfig};
+pub use tunnel::{TunnelAddrs, TunnelConfig, TunnelToken};

@@ -103,8 +103,10 @@ impl Server {
         let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
         let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
         let shared = Arc::new(Shared::new(parts, config));
-        let doors = |tunnel| TunnelDoors::open(tunnel, config.public_ip, Arc::clone(&shared));
-        let tunnels = config.tunnel.as_ref().map(doors).transpose()?;
+        let tunnels = match &config.tunnel {
+            Some(tunnel) => Some(TunnelDoors::open(tunnel, config.public_ip, Arc::clone(&shared)).await?),
+            None => None,
+        };
         if let Some(tunnels) = &tunnels {
             shared.set_tunnels(tunnels.tunnels());
         }

@@ -174,6 +174,9 @@ impl Shared {
         self.registrations.set_limits(limits.clone());
         if let Some(tunnels) = self.tunnels() {
             tunnels.set_limits(limits.clone());
+            if let Some(tunnel) = &config.tunnel {
+                tunnels.set_tokens(&tunnel.tokens);
+            }
         }
         if let Some(edges) = self.edges() {
             edges.reload(limits.clone(), config.edge.as_ref());

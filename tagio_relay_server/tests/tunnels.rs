@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, http, secret};
 use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
-use tagio_relay_core::tunnel::HostName;
-use tagio_tunnel::client::ClientError;
-use tagio_wire::tunnel::{Manners, Place, RelayNote, TunnelPreface, TunnelRefusal, TunnelSecret};
+use tagio_relay_core::tunnel::{HostName, Quota};
+use tagio_relay_server::TunnelToken;
+use tagio_tunnel::client::{Carrier, CarrierChoice, ClientConfig, ClientError};
+use tagio_wire::tunnel::{Manners, Place, TunnelPreface, TunnelRefusal, TunnelSecret};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
     time::timeout,
 };
@@ -22,18 +23,31 @@ use tokio::{
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
+/// What a tunnel may travel in, and what it then does.
+const CARRIERS: [(CarrierChoice, Carrier); 4] = [
+    (CarrierChoice::Auto, Carrier::Quic),
+    (CarrierChoice::Quic, Carrier::Quic),
+    (CarrierChoice::Tls, Carrier::Tls),
+    (CarrierChoice::Tcp, Carrier::Tcp),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_visitors_at_once_get_what_they_sent_after_they_said_all() {
     let relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let _tunnel = Tunnel::open(config(&relay, local)).await;
-    let mut visitors = JoinSet::new();
-    for number in 0..200 {
-        visitors.spawn(round_trip(relay.ingress, number));
+    for (round, (choice, carrier)) in (1..).zip(CARRIERS) {
+        let tunnel = Tunnel::open(parts::by(config(&relay, local), choice)).await;
+        assert_eq!(tunnel.carrier, carrier);
+        let mut visitors = JoinSet::new();
+        for number in 0..200 {
+            visitors.spawn(round_trip(relay.ingress, number));
+        }
+        timeout(LONG, visitors.join_all()).await.expect("all are served");
+        relay.server.wait_metric("tagio_tunnel_visits_total", 200 * round).await;
+        assert!(relay.server.metric("tagio_tunnel_inward_bytes_total").await >= (200 << 20) * round);
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
     }
-    timeout(LONG, visitors.join_all()).await.expect("all are served");
-    relay.server.wait_metric("tagio_tunnel_visits_total", 200).await;
-    assert!(relay.server.metric("tagio_tunnel_inward_bytes_total").await >= 200 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,29 +71,82 @@ async fn a_client_that_speaks_yamux_serves_two_hundred_visitors_at_once() {
 async fn many_short_connections_all_arrive() {
     let relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let _tunnel = Tunnel::open(config(&relay, local)).await;
-    let mut visitors = JoinSet::new();
-    for _ in 0..8 {
-        let ingress = relay.ingress;
-        visitors.spawn(async move {
-            for _ in 0..100 {
-                assert_eq!(parts::exchange(ingress, b"hello").await.unwrap(), b"hello");
-            }
-        });
+    for (choice, _) in CARRIERS {
+        let tunnel = Tunnel::open(parts::by(config(&relay, local), choice)).await;
+        let mut visitors = JoinSet::new();
+        for _ in 0..8 {
+            let ingress = relay.ingress;
+            visitors.spawn(async move {
+                for _ in 0..100 {
+                    assert_eq!(parts::exchange(ingress, b"hello").await.unwrap(), b"hello");
+                }
+            });
+        }
+        timeout(LONG, visitors.join_all()).await.expect("all are served");
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
     }
-    timeout(LONG, visitors.join_all()).await.expect("all are served");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tunnel_is_back_after_the_relay_restarts() {
     let mut relay = parts::relay(|_| {}).await;
     let local = echo().await;
-    let _tunnel = Tunnel::open(config(&relay, local)).await;
-    assert_eq!(parts::exchange(relay.ingress, b"before").await.unwrap(), b"before");
-    relay = relay.restart().await;
-    let started = Instant::now();
-    parts::wait_until_served(relay.ingress).await;
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    for (choice, carrier) in CARRIERS {
+        let tunnel = Tunnel::open(parts::by(config(&relay, local), choice)).await;
+        assert_eq!(parts::exchange(relay.ingress, b"before").await.unwrap(), b"before");
+        relay = relay.restart().await;
+        let started = Instant::now();
+        parts::wait_until_served(relay.ingress).await;
+        assert!(started.elapsed() < PATIENCE, "{carrier}: {:?}", started.elapsed());
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_proves_its_key_and_that_it_knows_the_token() {
+    let open = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let key = Some(open.server.key);
+    let other = Some(tagio_wire::PublicKey([9; 32]));
+    for (choice, _) in CARRIERS {
+        let known = ClientConfig { key, ..parts::by(config(&open, local), choice) };
+        drop(Tunnel::open(known.clone()).await);
+        open.server.wait_metric_is("tagio_tunnels", 0).await;
+        let refused = Tunnel::refused(ClientConfig { key: other, ..known.clone() }).await;
+        assert!(matches!(refused, ClientError::NotTheRelay), "{refused}");
+        // A relay that wants no token cannot know it; a key is proof enough.
+        let with_token = parts::with_token(known, Some("secret"));
+        drop(Tunnel::open(with_token.clone()).await);
+        open.server.wait_metric_is("tagio_tunnels", 0).await;
+        let refused = Tunnel::refused(ClientConfig { key: None, ..with_token }).await;
+        assert!(matches!(refused, ClientError::NoProof), "{refused}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_udp_is_swallowed_a_tunnel_comes_by_tls() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    // A box in between that passes TCP on, and takes UDP without an answer.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let between = listener.local_addr().unwrap();
+    let _swallows = UdpSocket::bind(between).await.unwrap();
+    let control = relay.control;
+    let mut passing = JoinSet::new();
+    passing.spawn(async move {
+        let mut streams = JoinSet::new();
+        while let Ok((mut near, _)) = listener.accept().await {
+            streams.spawn(async move {
+                let mut far = TcpStream::connect(control).await.unwrap();
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let tunnel = Tunnel::open(ClientConfig { port: between.port(), ..config(&relay, local) }).await;
+    assert_eq!(tunnel.carrier, Carrier::Tls);
+    assert_eq!(parts::exchange(relay.ingress, b"through").await.unwrap(), b"through");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +169,7 @@ async fn visitors_may_finish_when_the_client_leaves_and_no_new_ones_come() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_token_there_is_no_tunnel() {
-    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("right").unwrap()]).await;
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("right").unwrap().into()]).await;
     let local = echo().await;
     for token in [None, Some("wrong")] {
         let refused = Tunnel::refused(parts::with_token(config(&relay, local), token)).await;
@@ -126,7 +193,7 @@ async fn without_the_token_there_is_no_tunnel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_find_their_tunnel_by_name_and_a_name_belongs_to_its_token() {
     let relay = parts::relay(|tunnel| {
-        tunnel.tokens = vec![secret("anna").unwrap(), secret("bert").unwrap()];
+        tunnel.tokens = ["anna", "bert"].map(|token| secret(token).unwrap().into()).to_vec();
         tunnel.domain = HostName::parse("tunnel.test");
     })
     .await;
@@ -161,7 +228,7 @@ async fn requests_find_their_tunnel_by_name_and_a_name_belongs_to_its_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_name_of_one_token_is_shared_by_its_clients() {
     let relay = parts::relay(|tunnel| {
-        tunnel.tokens = vec![secret("anna").unwrap()];
+        tunnel.tokens = vec![secret("anna").unwrap().into()];
         tunnel.domain = HostName::parse("tunnel.test");
     })
     .await;
@@ -190,7 +257,8 @@ async fn a_holder_that_died_in_silence_blocks_nobody() {
     // Opens, and never says a word again.
     let mut silent = TcpStream::connect(relay.control).await.unwrap();
     silent.write_all(&TunnelPreface::Control.bytes()).await.unwrap();
-    let _challenge: RelayNote = tagio_tunnel::frames::read(&mut silent).await.unwrap();
+    let (_greeting, message) = tagio_tunnel::greeting::Greeting::ask(None);
+    silent.write_all(&message).await.unwrap();
     frames_to(&mut silent, &parts::open("app")).await;
     relay.server.wait_metric("tagio_tunnels", 1).await;
     let target = http_service("successor").await;
@@ -322,9 +390,9 @@ async fn a_service_that_is_not_there_is_a_clear_answer_and_others_take_over() {
 async fn limits_hold_and_are_counted() {
     let relay = parts::relay_with(
         |_| {},
-        |limits| {
-            limits.tunnel_visits_per_client_max = 2;
-            limits.tunnels_per_client_max = 1;
+        |config| {
+            config.limits.tunnel_visits_per_client_max = 2;
+            config.limits.tunnels_per_client_max = 1;
         },
     )
     .await;
@@ -347,4 +415,104 @@ async fn limits_hold_and_are_counted() {
     let hello = tagio_wire::tunnel::DataHello { session: 1, pool_key: TunnelSecret([0; 32]) };
     frames_to(&mut stranger, &hello).await;
     relay.server.wait_denied("tunnel_unknown", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_go_to_a_port_of_their_own_and_answers_to_who_asked() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let relay = parts::relay(|tunnel| tunnel.ports = Some(free..=free)).await;
+    let service = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let local = service.local_addr().unwrap();
+    let mut echoing = JoinSet::new();
+    echoing.spawn(async move {
+        let mut buffer = vec![0; 65_535];
+        while let Ok((len, from)) = service.recv_from(&mut buffer).await {
+            let _ = service.send_to(&buffer[..len], from).await;
+        }
+    });
+    for (choice, carrier) in CARRIERS {
+        let udp = parts::at(parts::by(config(&relay, local), choice), Place::UdpPort(0));
+        let tunnel = Tunnel::open(udp).await;
+        assert_eq!(tunnel.public, format!("127.0.0.1:{free}"));
+        let visitors =
+            [UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.1:0").await.unwrap()];
+        for (number, visitor) in visitors.iter().enumerate() {
+            visitor.connect(&tunnel.public).await.unwrap();
+            for len in [1, 1200, 9000] {
+                let sent = vec![u8::try_from(number).unwrap() + 1; len];
+                let mut received = vec![0; 65_535];
+                // Datagrams may be lost.
+                let echoed = async {
+                    loop {
+                        visitor.send(&sent).await.unwrap();
+                        if let Ok(len) = timeout(Duration::from_secs(1), visitor.recv(&mut received)).await {
+                            break len.unwrap();
+                        }
+                    }
+                };
+                let len =
+                    timeout(PATIENCE, echoed).await.unwrap_or_else(|_| panic!("no answer by {carrier}"));
+                assert!(received[..len].iter().all(|byte| *byte == sent[0]));
+            }
+        }
+        drop(tunnel);
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_believed_proxy_tells_whose_request_it_is() {
+    let relay = parts::relay_with(
+        |tunnel| tunnel.domain = HostName::parse("tunnel.test"),
+        |config| {
+            config.trusted_proxies = ["127.0.0.0/8".parse().unwrap()].into_iter().collect();
+        },
+    )
+    .await;
+    let target = http_service("mirror").await;
+    let manners = Manners { forwarded: true, allow: vec!["203.0.113.0/24".to_owned()], ..Manners::default() };
+    let named = parts::at(config(&relay, target), Place::Name("app".to_owned()));
+    let _tunnel = Tunnel::open(parts::with_manners(named, manners)).await;
+    let ask = async |list: &str| {
+        let request = format!(
+            "GET /mirror HTTP/1.1\r\nHost: app.tunnel.test\r\nX-Forwarded-For: {list}\r\nX-Forwarded-Proto: https\r\n\r\n"
+        );
+        http(relay.ingress, &request).await.to_lowercase()
+    };
+    let seen = ask("6.6.6.6, 203.0.113.7").await;
+    for line in
+        ["x-forwarded-for: 6.6.6.6, 203.0.113.7", "x-forwarded-for: 127.0.0.1", "x-forwarded-proto: https"]
+    {
+        assert!(seen.contains(&format!("{line}\r\n")), "{line}: {seen}");
+    }
+    assert!(ask("203.0.113.7, 6.6.6.6").await.starts_with("http/1.1 403"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_taken_away_ends_its_tunnels_and_a_new_one_opens_some() {
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![secret("old").unwrap().into()]).await;
+    let local = echo().await;
+    let tunnel = Tunnel::open(parts::with_token(config(&relay, local), Some("old"))).await;
+    relay.reload(|tunnel| tunnel.tokens = vec![secret("new").unwrap().into()]);
+    relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    drop(tunnel);
+    let refused = Tunnel::refused(parts::with_token(config(&relay, local), Some("old"))).await;
+    assert!(matches!(refused, ClientError::Refused(TunnelRefusal::WrongToken)), "{refused}");
+    let _tunnel = Tunnel::open(parts::with_token(config(&relay, local), Some("new"))).await;
+    assert_eq!(parts::exchange(relay.ingress, b"in").await.unwrap(), b"in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_may_have_bounds_of_its_own() {
+    let quota = Quota { tunnels_max: Some(1), visits_max: Some(1) };
+    let token = TunnelToken { secret: secret("bounded").unwrap(), quota };
+    let relay = parts::relay(|tunnel| tunnel.tokens = vec![token]).await;
+    let local = echo().await;
+    let bounded = parts::with_token(config(&relay, local), Some("bounded"));
+    let _tunnel = Tunnel::open(bounded.clone()).await;
+    let mut visitor = TcpStream::connect(relay.ingress).await.unwrap();
+    visitor.write_all(b"x").await.unwrap();
+    assert_eq!(visitor.read_u8().await.unwrap(), b'x');
+    assert_eq!(parts::exchange(relay.ingress, b"second").await.unwrap_or_default(), b"");
+    relay.server.wait_denied("tunnel_visits_per_token", 1).await;
 }

@@ -179,12 +179,16 @@ denials! {
     TunnelVisitsFull = "tunnel_visits_full",
     /// Too many visitors of one tunnel.
     TunnelVisitsPerClient = "tunnel_visits_per_client",
+    /// Too many visitors of one token's tunnels.
+    TunnelVisitsPerToken = "tunnel_visits_per_token",
     /// Too many visitors from one address.
     TunnelVisitsPerIp = "tunnel_visits_per_ip",
     /// Too many visitors of one tunnel that wait for a data connection.
     TunnelWaitingFull = "tunnel_waiting_full",
     /// A visitor that waited in vain for a data connection.
     TunnelWait = "tunnel_wait",
+    /// A datagram to a UDP port of a tunnel whose client is slower than what comes.
+    TunnelDatagramDropped = "tunnel_datagram_dropped",
     /// A request to a tunnel whose service does not answer.
     TunnelService = "tunnel_service",
     /// A visitor who is not on the tunnel's list, or does not know its password.

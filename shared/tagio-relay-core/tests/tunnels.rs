@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tagio_relay_core::{
     Denial, Limits, SourceNet,
     tunnel::{
-        Access, BadNetwork, Claim, ClaimError, HostName, Naming, Owner, Route, TunnelBook,
+        Access, BadNetwork, Claim, ClaimError, HostName, Naming, Owner, Quota, Route, TokenId, TunnelBook,
         sni::{ServerName, server_name},
     },
 };
@@ -24,9 +24,10 @@ fn book(change: impl FnOnce(&mut Limits)) -> TunnelBook {
     TunnelBook::new(limits, naming)
 }
 
-fn claim(owner: usize, run: u8) -> Claim {
+fn claim(owner: u64, run: u8) -> Claim {
     Claim {
-        owner: Owner::Token(owner),
+        owner: Owner::Token(TokenId(owner)),
+        quota: Quota::default(),
         run: Some(TunnelSecret([run; 32]).into()),
         net: SourceNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         route: Route::Name(name("app.t.test")),

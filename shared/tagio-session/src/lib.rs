@@ -14,6 +14,7 @@ mod opaque;
 mod opaque_rng;
 pub mod pacer;
 mod phrase;
+pub mod ports;
 pub mod resume;
 mod secret;
 

@@ -12,6 +12,8 @@ use tagio_wire::{
     session::{AuthRefusal, Permission},
 };
 
+use crate::ports::PortAccess;
+
 /// How long a ticket is good after its session was lost: a train's tunnel, a laptop carried to a meeting.
 const RESUME_WINDOW: Duration = Duration::from_secs(10 * 60);
 
@@ -38,6 +40,8 @@ pub struct Redeemed {
     pub id: TicketId,
     /// What the viewer was allowed to do.
     pub permission: Permission,
+    /// Which ports it was allowed.
+    pub ports: PortAccess,
 }
 
 #[derive(Debug)]
@@ -47,6 +51,7 @@ struct Ticket {
     token_hash: [u8; 32],
     viewer: PublicKey,
     permission: Permission,
+    ports: PortAccess,
     /// When its session was lost; `None` while it runs.
     lost_at: Option<Instant>,
 }
@@ -77,7 +82,8 @@ impl ResumeTickets {
         let id = TicketId(self.next_id);
         self.next_id += 1;
         let token_hash = Sha256::digest(token).into();
-        self.tickets.push_back(Ticket { id, token_hash, viewer, permission, lost_at: None });
+        let ports = PortAccess::Nothing;
+        self.tickets.push_back(Ticket { id, token_hash, viewer, permission, ports, lost_at: None });
         Issued { id, token }
     }
 
@@ -85,6 +91,13 @@ impl ResumeTickets {
     pub fn set_permission(&mut self, id: TicketId, permission: Permission) {
         if let Some(ticket) = self.find(id) {
             ticket.permission = permission;
+        }
+    }
+
+    /// Which ports were allowed, which stays so after a resume.
+    pub fn set_ports(&mut self, id: TicketId, ports: PortAccess) {
+        if let Some(ticket) = self.find(id) {
+            ticket.ports = ports;
         }
     }
 
@@ -120,7 +133,7 @@ impl ResumeTickets {
             .position(|ticket| ticket.token_hash == token_hash && ticket.viewer == *viewer)
             .and_then(|index| self.tickets.remove(index));
         let ticket = found.ok_or(AuthRefusal::ResumeExpired)?;
-        Ok(Redeemed { id: ticket.id, permission: ticket.permission })
+        Ok(Redeemed { id: ticket.id, permission: ticket.permission, ports: ticket.ports })
     }
 
     fn find(&mut self, id: TicketId) -> Option<&mut Ticket> {

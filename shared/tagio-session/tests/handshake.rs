@@ -15,7 +15,7 @@ use tagio_session::{
 use tagio_wire::{
     decode, encode,
     limits::{PEER_NAME_BYTES_MAX, PROTOCOL_VERSION},
-    session::{AuthFinish, AuthRefusal, AuthReply, SecretKind},
+    session::{AuthFinish, AuthRefusal, AuthReply, Permission, SecretKind},
 };
 use world::{End, Knows, World};
 
@@ -180,12 +180,12 @@ fn wishes_and_names_arrive_fit_for_a_prompt() {
     let name = format!("Eve\u{202e}\n{}", "x".repeat(500));
     let intent = ViewerIntent {
         name: &name,
-        view_only: true,
+        wants: Permission::Ports,
         ..world.intent(Some(world.host.public()), world.secret(CODE))
     };
     let (_, first) = ViewerHandshake::start(intent).unwrap();
     let HostStep::Secret(request) = world.host_side().handle_frame(&first).unwrap() else { panic!() };
-    assert!(request.visitor().view_only);
+    assert_eq!(request.visitor().wants, Permission::Ports);
     assert_eq!(request.visitor().name.len(), PEER_NAME_BYTES_MAX);
     assert!(request.visitor().name.starts_with("Evexxx"));
 }

@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use rand::{SeedableRng, rngs::StdRng};
-use tagio_session::resume::{Issued, Redeemed, ResumeTickets};
+use tagio_session::{
+    ports::PortAccess,
+    resume::{Issued, Redeemed, ResumeTickets},
+};
 use tagio_wire::{
     PublicKey,
     session::{AuthRefusal, Permission},
@@ -24,8 +27,9 @@ fn one_ticket() -> (ResumeTickets, Issued, Instant) {
 fn a_ticket_is_good_once_and_keeps_its_permission() {
     let (mut tickets, issued, now) = one_ticket();
     tickets.set_permission(issued.id, Permission::View);
+    tickets.set_ports(issued.id, PortAccess::Own);
     tickets.session_lost(issued.id, now);
-    let redeemed = Redeemed { id: issued.id, permission: Permission::View };
+    let redeemed = Redeemed { id: issued.id, permission: Permission::View, ports: PortAccess::Own };
     assert_eq!(tickets.redeem(&ADA, &issued.token, now), Ok(redeemed));
     assert_eq!(tickets.redeem(&ADA, &issued.token, now), EXPIRED);
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// Close code of a host whose key is not the one that the viewer asked for.
 const WRONG_PEER: u32 = 1;
-/// Reset code of a stream whose data would come too late.
+/// Reset code of a stream that broke, or whose data would come too late.
 const LATE: u32 = 2;
 /// Most bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
@@ -100,6 +100,11 @@ impl Connection {
     pub async fn accept_bi(&self) -> Result<(SendStream, RecvStream), Lost> {
         let (send, recv) = self.quic.accept_bi().await.map_err(lost)?;
         Ok((SendStream(send), RecvStream(recv)))
+    }
+
+    /// Lets the peer have so many bidirectional streams at a time, from now on.
+    pub fn allow_bi_streams(&self, count: u32) {
+        self.quic.set_max_concurrent_bi_streams(count.into());
     }
 
     /// Opens a stream to the peer. Streams of higher priority are sent first.
@@ -189,8 +194,8 @@ impl SendStream {
         self.0.stopped().await.ok();
     }
 
-    /// Sends nothing more of it, and nothing again.
-    pub(crate) fn reset(&mut self) {
+    /// Sends nothing more of it, and nothing again. The peer sees that it ended early.
+    pub fn reset(&mut self) {
         // Fails only on a stream that is closed, of which nothing is under way.
         self.0.reset(LATE.into()).ok();
     }
@@ -205,6 +210,12 @@ impl SendStream {
         frame.extend_from_slice(&len.to_be_bytes());
         frame.extend_from_slice(bytes);
         self.write(&frame).await
+    }
+
+    /// Says that nothing more comes, and waits for nobody.
+    pub fn finish(&mut self) {
+        // Fails only on a stream that is closed.
+        self.0.finish().ok();
     }
 
     /// Says that nothing more comes, and waits until the peer has all of it, but not for long: this is for
@@ -259,6 +270,20 @@ impl RecvStream {
             }
             _ => StreamError::EndedEarly,
         })
+    }
+
+    /// Reads the first byte of what comes next; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// The connection is over, or the peer dropped the stream.
+    pub async fn read_first(&mut self) -> Result<Option<u8>, StreamError> {
+        let mut byte = [0];
+        match self.0.read(&mut byte).await {
+            Ok(Some(_)) => Ok(Some(byte[0])),
+            Ok(None) => Ok(None),
+            Err(noq::ReadError::ConnectionLost(reason)) => Err(StreamError::Lost(lost(reason))),
+            Err(_) => Err(StreamError::EndedEarly),
+        }
     }
 
     /// Reads what is here, or waits for some; `None` at the end of the stream. Cancel safe.

@@ -27,12 +27,22 @@ pub fn frame<T: Serialize>(message: &T) -> Vec<u8> {
 
 /// Writes a message at once.
 pub async fn write<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), message: &T) -> io::Result<()> {
-    stream.write_all(&frame(message)).await
+    stream.write_all(&frame(message)).await?;
+    stream.flush().await
 }
 
 /// Reads a message, and nothing behind it.
 pub async fn read<T: DeserializeOwned>(stream: &mut (impl AsyncRead + Unpin)) -> Result<T, FrameError> {
-    let len = usize::from(stream.read_u16().await?);
+    let first = stream.read_u8().await?;
+    read_after(first, stream).await
+}
+
+/// As [`read`], when the first byte was read already.
+pub async fn read_after<T: DeserializeOwned>(
+    first: u8,
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<T, FrameError> {
+    let len = usize::from(u16::from_be_bytes([first, stream.read_u8().await?]));
     if len > TUNNEL_FRAME_BYTES_MAX {
         return Err(FrameError::Malformed);
     }

@@ -6,8 +6,11 @@
 #![warn(missing_docs)]
 
 pub mod client;
+pub mod datagrams;
 pub mod frames;
+pub mod greeting;
 pub mod inspect;
 pub mod pipe;
 pub mod proof;
+pub mod stream;
 pub mod tuning;

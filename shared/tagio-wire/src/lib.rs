@@ -16,6 +16,7 @@ pub mod leg;
 pub mod limits;
 pub mod nat;
 pub mod picture;
+pub mod port;
 pub mod session;
 pub mod tunnel;
 

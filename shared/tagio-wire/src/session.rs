@@ -5,7 +5,8 @@
 //! payloads are [`AuthRequest`] and [`AuthReply`], and then in the same framing what is said until the viewer is let
 //! in: [`ViewerMessage::Auth`], and [`HostMessage`] up to [`HostMessage::Accepted`]. What follows travels in *lanes*:
 //! unidirectional streams of `u32be length` + frame, each of which begins with its [`StreamKind`] and the `u64be`
-//! number of its first frame. Video frames have a stream each.
+//! number of its first frame. Video frames have a stream each, and so has each
+//! connection of a [port](crate::port).
 
 use std::net::SocketAddr;
 
@@ -21,7 +22,7 @@ use crate::{
 /// Longest frame in bytes of the control stream, and of the lanes of messages and inputs.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 
-/// First byte of a unidirectional stream.
+/// First byte of every stream but the control stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {
     /// Host → viewer: [`crate::picture`].
@@ -34,6 +35,8 @@ pub enum StreamKind {
     Video,
     /// Either way: [`ViewerMessage`] or [`HostMessage`].
     Messages,
+    /// Viewer → host, bidirectional: [`crate::port`].
+    Port,
 }
 
 impl StreamKind {
@@ -45,14 +48,14 @@ impl StreamKind {
             Self::Input => 3,
             Self::Video => 4,
             Self::Messages => 5,
+            Self::Port => 6,
         }
     }
 
     /// The kind of this byte.
     pub fn parse(byte: u8) -> Option<Self> {
-        [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Messages]
-            .into_iter()
-            .find(|kind| kind.byte() == byte)
+        let kinds = [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Messages, Self::Port];
+        kinds.into_iter().find(|kind| kind.byte() == byte)
     }
 
     /// QUIC send priority: higher goes first, so that a picture never delays a key.
@@ -63,6 +66,7 @@ impl StreamKind {
             Self::Cursor => 30,
             Self::Picture => 10,
             Self::Video => 8,
+            Self::Port => -10,
         }
     }
 }
@@ -77,8 +81,8 @@ pub struct AuthRequest {
     pub version: u16,
     /// What the viewer calls itself.
     pub name: String,
-    /// Whether it wants to look only.
-    pub view_only: bool,
+    /// What it wants to do.
+    pub wants: Permission,
     /// How it means to be let in.
     pub proof: ProofRequest,
 }
@@ -145,11 +149,15 @@ pub enum AuthRefusal {
     Full,
     /// The host cannot show its screen: no display, or no permission.
     NoScreen,
+    /// The viewer came for ports, and the host lets nobody use them.
+    NoPorts,
 }
 
 /// What a viewer may do, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Permission {
+    /// Not even look: a session for [ports](crate::port) only, where those are allowed.
+    Ports,
     /// Look only.
     View,
     /// Look, point and type.

@@ -1,9 +1,11 @@
 //! What a client and a relay say to each other about reverse tunnels.
 //!
-//! TCP, to the relay's tunnel port. A connection opens with an 8-byte [`TunnelPreface`], or speaks yamux. A control
-//! connection then carries frames of `u16be length` + one bincode message: [`RelayNote::Challenge`], [`Open`],
-//! [`OpenReply`], after that [`ClientNote`] and [`RelayNote`]. A data connection carries [`DataHello`], waits, gets
-//! one frame with a [`Visit`], and is that visitor's bytes from then on.
+//! To the relay's tunnel port: TLS, QUIC ([`TUNNEL_ALPN`]) or bare TCP. A connection opens with an 8-byte
+//! [`TunnelPreface`], or speaks yamux. A control connection, or the first stream by QUIC, is a Noise greeting
+//! ([`NOISE_NX`]), then frames of `u16be length` + one bincode message: [`Open`], [`OpenReply`], after that
+//! [`ClientNote`] and [`RelayNote`]. A data connection carries [`DataHello`], waits, gets one frame with a [`Visit`],
+//! and is that visitor's bytes from then on. By QUIC the relay opens a stream for each visitor, which begins with the
+//! [`Visit`].
 
 use std::{fmt, net::SocketAddr};
 
@@ -17,8 +19,22 @@ pub const TUNNEL_FRAME_BYTES_MAX: usize = 8192;
 pub const HOST_NAME_BYTES_MAX: usize = 253;
 /// Most networks on one tunnel's list of who may visit.
 pub const ALLOWED_NETS_MAX: usize = 64;
-/// Label of a proof, so that it is of no use elsewhere.
-pub const TUNNEL_PROOF_LABEL: &[u8] = b"tagio tunnel 1";
+/// What is spoken by QUIC.
+pub const TUNNEL_ALPN: &[u8] = b"tagio-tunnel/1";
+/// Noise pattern of the greeting: the relay proves its key, the client stays unknown.
+pub const NOISE_NX: &str = "Noise_NX_25519_ChaChaPoly_BLAKE2s";
+/// Prologue of the greeting; the TLS exporter's value follows it where there is TLS.
+pub const TUNNEL_PROLOGUE: &[u8] = b"tagio tunnel 1";
+/// Label of that value (RFC 8446, 7.5), 32 bytes, without context.
+pub const TUNNEL_EXPORTER: &[u8] = b"EXPORTER-tagio-tunnel";
+/// The client's Noise message: an ephemeral key.
+pub const GREETING_BYTES: usize = 32;
+/// The relay's: an ephemeral key, its own key encrypted, an empty payload.
+pub const GREETING_REPLY_BYTES: usize = 32 + 48 + 16;
+/// Label of a client's proof, so that it is of no use elsewhere.
+pub const TUNNEL_PROOF_LABEL: &[u8] = b"tagio tunnel client 1";
+/// Label of a relay's proof.
+pub const TUNNEL_RELAY_PROOF_LABEL: &[u8] = b"tagio tunnel relay 1";
 /// A pooled data connection that no visitor has taken after this time may be closed by its client.
 pub const POOL_IDLE_SECS: u16 = 60;
 /// Either end of a control connection says something at least this often.
@@ -71,7 +87,8 @@ pub struct Open {
     pub version: u16,
     /// Random, the same for all connections of one run of the client: a newer one replaces the older.
     pub run: TunnelSecret,
-    /// HMAC-SHA256 with the token as key over label, challenge and run; `None` without a token.
+    /// HMAC-SHA256 with the token as key over [`TUNNEL_PROOF_LABEL`], the greeting's hash and run; `None` without a
+    /// token.
     pub proof: Option<TunnelSecret>,
     /// Where visitors are to come in.
     pub place: Place,
@@ -127,6 +144,9 @@ pub struct Opened {
     pub port: u16,
     /// Data connections that the relay would like to have waiting.
     pub pool: u16,
+    /// The same as [`Open::proof`] with [`TUNNEL_RELAY_PROOF_LABEL`]: the relay knows the token too, so nobody is in
+    /// between. `None` where it wants no token.
+    pub proof: Option<TunnelSecret>,
 }
 
 /// Why there is no tunnel.
@@ -168,8 +188,6 @@ pub enum ClientNote {
 /// What a relay says on a control connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RelayNote {
-    /// First of all: what [`Open::proof`] is made over.
-    Challenge([u8; 32]),
     /// Answer with [`ClientNote::Pong`].
     Ping,
     /// Visitors wait: so many data connections are wanted beside those that are on their way.

@@ -15,15 +15,18 @@ use zeroize::Zeroizing;
 use super::{Wake, clipboard::Clipboard};
 use crate::{
     config::{KnownHost, KnownPeers, Settings, Target},
-    engine::status::{HostCommand, HostStatus, RelayState, ViewerId},
+    engine::status::{HostCommand, HostStatus, RelayState, TunnelCommand, Tunnels, ViewerId},
     theme,
     views::{
         accept::{AcceptState, accept_ui},
         banner::show_banner,
         home::{ConnectRequest, HomeCommand, HomeState, HomeView, home_ui},
         settings::{SettingsCommand, SettingsState, settings_ui},
+        tunnels::{TunnelsCommand, TunnelsState, TunnelsView, tunnels_ui},
     },
 };
+
+const NO_ENGINE: &str = "The engine does not answer. Close TagIO and start it again.";
 
 /// Between two frames while a countdown is on the screen.
 const TICK: Duration = Duration::from_secs(1);
@@ -38,6 +41,14 @@ pub struct HostHandle {
     pub wake: Wake,
 }
 
+/// The reverse tunnels of this window.
+pub struct TunnelsHandle {
+    /// Snapshots.
+    pub status: watch::Receiver<Tunnels>,
+    /// Wishes.
+    pub commands: mpsc::Sender<TunnelCommand>,
+}
+
 /// Turns an unattended password into what may be stored. Slow; runs on a thread of its own.
 pub type SealPassword = Arc<dyn Fn(&str) -> Result<Vec<u8>> + Send + Sync>;
 
@@ -47,6 +58,8 @@ type Sealed = Result<Vec<u8>>;
 pub struct HomeParts {
     /// This computer as a host.
     pub host: HostHandle,
+    /// What this computer shows to others.
+    pub tunnels: TunnelsHandle,
     /// Opens a session, which is a process of its own. Must not block.
     pub connect: Box<dyn FnMut(ConnectRequest) -> Result<()>>,
     /// For the settings screen.
@@ -65,6 +78,8 @@ pub struct HomeApp {
     accept: AcceptState,
     /// The settings screen, while it is open.
     settings_screen: Option<SettingsState>,
+    /// The page of tunnels, while it is open.
+    tunnels_page: Option<TunnelsState>,
     /// The viewer for which the window came to the front last.
     asked_for: Option<ViewerId>,
     /// Somebody was connected when it was looked last.
@@ -94,6 +109,7 @@ impl HomeApp {
             home: HomeState::default(),
             accept: AcceptState::default(),
             settings_screen: None,
+            tunnels_page: None,
             asked_for: None,
             was_watched: false,
             problem: None,
@@ -146,6 +162,11 @@ impl HomeApp {
             let mut commands = Vec::new();
             settings_ui(ui, screen, &mut commands);
             commands.into_iter().for_each(|command| self.on_settings(ui.ctx(), command));
+        } else if let Some(page) = &mut self.tunnels_page {
+            let tunnels = self.parts.tunnels.status.borrow().clone();
+            let mut commands = Vec::new();
+            tunnels_ui(ui, &TunnelsView { tunnels: &tunnels, now }, page, &mut commands);
+            commands.into_iter().for_each(|command| self.on_tunnels(ui.ctx(), command));
         } else {
             let problem = self.problem.as_deref();
             let view =
@@ -171,6 +192,7 @@ impl HomeApp {
             HomeCommand::OpenSettings => {
                 self.settings_screen = Some(SettingsState::new(self.settings.clone()));
             }
+            HomeCommand::OpenTunnels => self.tunnels_page = Some(TunnelsState::default()),
             HomeCommand::Forget(target) => {
                 match KnownPeers::update(&self.parts.data_dir, |peers| peers.unlist_host(&target)) {
                     Ok(peers) => self.recent = peers.recent_hosts(),
@@ -188,6 +210,19 @@ impl HomeApp {
                 self.save(ctx, Settings { password: None, ..self.settings.clone() });
             }
             SettingsCommand::Close => self.settings_screen = None,
+        }
+    }
+
+    fn on_tunnels(&mut self, ctx: &egui::Context, command: TunnelsCommand) {
+        match command {
+            TunnelsCommand::Tunnel(command) => {
+                if self.parts.tunnels.commands.try_send(command).is_err() {
+                    self.problem = Some(NO_ENGINE.to_owned());
+                    self.tunnels_page = None;
+                }
+            }
+            TunnelsCommand::Copy(text) => ctx.copy_text(text),
+            TunnelsCommand::Close => self.tunnels_page = None,
         }
     }
 
@@ -234,7 +269,7 @@ impl HomeApp {
 
     fn tell_host(&mut self, command: HostCommand) {
         if self.parts.host.commands.try_send(command).is_err() {
-            self.problem = Some("The engine does not answer. Close TagIO and start it again.".to_owned());
+            self.problem = Some(NO_ENGINE.to_owned());
         }
     }
 }

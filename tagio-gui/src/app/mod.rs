@@ -11,7 +11,7 @@ mod run;
 mod session;
 mod wake;
 
-pub use home::{HomeApp, HomeParts, HostHandle, SealPassword};
+pub use home::{HomeApp, HomeParts, HostHandle, SealPassword, TunnelsHandle};
 pub use input_line::{InputLine, Witness};
 pub use player::{PlayerApp, PlayerParts};
 pub use run::{run_home, run_player, run_session};

@@ -119,6 +119,7 @@ impl SessionApp {
             SessionCommand::CtrlAltDel => {
                 ctrl_alt_del().into_iter().for_each(|key| self.input.push(key));
             }
+            SessionCommand::Copy(text) => ctx.copy_text(text),
             SessionCommand::ToggleFullScreen => self.toggle_full_screen(ctx),
             SessionCommand::Close => ctx.send_viewport_cmd(ViewportCommand::Close),
         }
@@ -137,6 +138,10 @@ impl SessionApp {
         let is_first = self.sized_for.is_none() && status.screen.area() > 0;
         if !is_first || !matches!(status.phase, ViewerPhase::Live) {
             return;
+        }
+        if ctx.cumulative_frame_nr() == 0 {
+            // What it knows of the monitor is from before the zoom.
+            return ctx.request_repaint();
         }
         self.sized_for = Some(status.screen);
         let Some(monitor) = ctx.input(|input| input.viewport().monitor_size) else { return };

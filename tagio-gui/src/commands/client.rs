@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use tagio_process::spawn_named;
 use tagio_session::Secret;
-use tagio_wire::session::{Quality, ViewWish};
+use tagio_wire::session::{Permission, Quality, ViewWish};
 use tokio::{
     sync::{mpsc, watch},
     time::MissedTickBehavior,
@@ -39,7 +39,7 @@ const GOODBYE: Duration = Duration::from_secs(3);
 
 pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let secret = read_secret(&args)?;
+    let secret = read_secret(args.password.as_deref(), args.password_stdin)?;
     let wish = args.picture.wish(&base.settings);
     // Settings and links must not make a screenshot less than exact.
     let exact_wish = ViewWish { area: wish.area, quality: Quality::Sharp, ..ViewWish::default() };
@@ -49,7 +49,12 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
         name: base.settings.name.clone(),
         target: args.target.clone(),
         secret: secret.map(|text| Secret::from_typed(&text)),
-        view_only: args.view_only || args.screenshot.is_some(),
+        wants: if args.view_only || args.screenshot.is_some() {
+            Permission::View
+        } else {
+            Permission::Control
+        },
+        forwards: Vec::new(),
         wish: if args.screenshot.is_some() { exact_wish } else { wish },
         record: args.record.map(|file| file.map_or(RecordTo::NewFile, RecordTo::File)),
         interactive: args.screenshot.is_none(),
@@ -80,9 +85,13 @@ pub(super) fn run(base: Base, args: ClientArgs) -> anyhow::Result<()> {
     engine.join()
 }
 
-fn read_secret(args: &ClientArgs) -> anyhow::Result<Option<Zeroizing<String>>> {
-    if !args.password_stdin {
-        return Ok(args.password.clone().map(Zeroizing::new));
+/// The secret of the flags, or of the first line of stdin.
+pub(super) fn read_secret(
+    password: Option<&str>,
+    from_stdin: bool,
+) -> anyhow::Result<Option<Zeroizing<String>>> {
+    if !from_stdin {
+        return Ok(password.map(|password| Zeroizing::new(password.to_owned())));
     }
     let mut line = Zeroizing::new(String::new());
     std::io::stdin().lock().read_line(&mut line).context("cannot read the password from standard input")?;
@@ -186,7 +195,7 @@ async fn drive(
 }
 
 /// Prints what happens, with the time since the program started.
-fn print(event: ViewerEvent, start: Instant) {
+pub(super) fn print(event: ViewerEvent, start: Instant) {
     let ms = start.elapsed().as_millis();
     match event {
         ViewerEvent::Connected(path) => say(&format!("connected {} {ms}", word(path))),

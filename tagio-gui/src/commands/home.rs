@@ -13,20 +13,23 @@ use tagio_session::{StoredSecret, check_password};
 use tagio_wire::session::Permission;
 use tokio::sync::{mpsc, watch};
 
-use super::Base;
+use super::{Base, tunnel::WindowClients};
 use crate::{
-    app::{self, ConnectRequest, HomeParts, HostHandle, Wake},
+    app::{self, ConnectRequest, HomeParts, HostHandle, TunnelsHandle, Wake},
     cli::Common,
     engine::{
         self,
         host::{self, HostConfig, Outlets},
-        status::HostCommand,
+        status::{HostCommand, Tunnels},
+        tunnels,
     },
     host::capture,
 };
 
 /// Commands of the window that wait for the engine.
 const COMMANDS_QUEUE: usize = 64;
+/// Threads that carry tunnels: sessions on the same computer need the others.
+const TUNNEL_THREADS: usize = 2;
 /// How long the engine may take to say goodbye once the window is closed.
 const GOODBYE: Duration = Duration::from_secs(4);
 
@@ -44,6 +47,7 @@ pub(super) fn run(base: Base) -> anyhow::Result<()> {
         ask: settings.ask,
         permission: if settings.control { Permission::Control } else { Permission::View },
         permission_max: Permission::Control,
+        ports: settings.ports.policy(),
         name: settings.name.clone(),
         identity: base.identity.clone(),
         data_dir: base.data_dir.clone(),
@@ -52,14 +56,18 @@ pub(super) fn run(base: Base) -> anyhow::Result<()> {
     let (status_tx, status) = watch::channel(host::initial_status());
     let (commands, commands_rx) = mpsc::channel(COMMANDS_QUEUE);
     let done = spawn_engine(config, commands_rx, status_tx, wake.clone())?;
+    let (tunnels, tunnels_done) = spawn_tunnels(base.data_dir.clone(), wake.clone())?;
     let mut sessions = Sessions::new(&base);
     let parts = HomeParts {
         host: HostHandle { status, commands, wake },
+        tunnels,
         connect: Box::new(move |request| sessions.open(&request)),
         seal_password: Arc::new(|text| Ok(StoredSecret::create(&check_password(text)?)?.to_bytes().to_vec())),
         data_dir: base.data_dir,
     };
     app::run_home(parts).map_err(|error| anyhow::anyhow!("no window: {error}"))?;
+    // Disconnected is done too.
+    tunnels_done.recv_timeout(GOODBYE).ok();
     done.recv_timeout(GOODBYE).context("the host did not end in time")?
 }
 
@@ -94,6 +102,41 @@ fn spawn_engine(
         done_tx.send(outcome).ok();
     })?;
     Ok(done)
+}
+
+/// The thread of the tunnels, with a runtime of its own. The receiver hears when it has ended.
+fn spawn_tunnels(
+    data_dir: PathBuf,
+    wake: Wake,
+) -> anyhow::Result<(TunnelsHandle, std::sync::mpsc::Receiver<()>)> {
+    let (status_tx, status) = watch::channel(Tunnels::default());
+    let (commands, commands_rx) = mpsc::channel(COMMANDS_QUEUE);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(TUNNEL_THREADS)
+        .enable_all()
+        .build()
+        .context("no runtime")?;
+    let (done_tx, done) = std::sync::mpsc::sync_channel(1);
+    let mut changes = status.clone();
+    let clients = Box::new(WindowClients { data_dir: data_dir.clone() });
+    spawn_named("tunnels", move || {
+        runtime.block_on(async {
+            let kept = tunnels::run(data_dir, clients, commands_rx, status_tx);
+            tokio::pin!(kept);
+            loop {
+                tokio::select! {
+                    () = &mut kept => break,
+                    Ok(()) = changes.changed() => {
+                        changes.mark_unchanged();
+                        wake.wake();
+                    }
+                }
+            }
+        });
+        // Nobody waits for it when the window was killed.
+        done_tx.send(()).ok();
+    })?;
+    Ok((TunnelsHandle { status, commands }, done))
 }
 
 /// Sessions as a viewer: each is a process of its own, so that none can take another or the host down.

@@ -2,6 +2,7 @@
 
 mod client;
 mod edge;
+mod forward;
 mod home;
 mod play;
 mod proxy;
@@ -42,7 +43,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Client(args)) => client::run(base, args),
         Some(Command::Status(args)) => status::run(base, &args),
         Some(Command::Play(args)) => play::run(&base, &args),
-        Some(Command::Tunnel(args)) => tunnel::run(&args),
+        Some(Command::Tunnel(args)) => tunnel::run(&args, &data_dir(common.data_dir.as_deref())?),
+        Some(Command::Forward(args)) => forward::run(base, args),
         Some(Command::Edge(args)) => edge::run(args),
         Some(Command::Proxy(args)) => proxy::run(&args),
     });

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Nobody looks.
-struct NoScreen;
+pub(super) struct NoScreen;
 
 impl Screen for NoScreen {
     fn picture_changed(&self, _picture: &Framebuffer, _changed: &Region) {}

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Instant};
 
 use anyhow::Context as _;
-use tagio_session::{Secret, StoredSecret, check_password};
+use tagio_session::{Secret, StoredSecret, check_password, ports::PortPolicy};
 use tagio_wire::session::Permission;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines, Stdin},
@@ -46,6 +46,7 @@ pub(super) fn run(base: Base, args: ServerArgs) -> anyhow::Result<()> {
         ask: args.accept == Accept::Ask,
         permission,
         permission_max: permission,
+        ports: args.ports.policy(),
         name: base.settings.name.clone(),
         identity: base.identity,
         data_dir: base.data_dir,
@@ -61,7 +62,7 @@ fn stored_password(base: &Base) -> anyhow::Result<Option<StoredSecret>> {
 }
 
 async fn serve(config: HostConfig) -> anyhow::Result<()> {
-    let asks = config.ask;
+    let asks = config.ask || config.ports == PortPolicy::Ask;
     let (status, _status) = watch::channel(host::initial_status());
     let (events_tx, events) = mpsc::channel(EVENTS_QUEUE);
     let (commands_tx, commands) = mpsc::channel(COMMANDS_QUEUE);
@@ -100,11 +101,21 @@ impl Desk {
             HostEvent::Code(code) => say(&format!("code {code}")),
             HostEvent::Asking(viewer) => {
                 let AskingViewer { fingerprint, name, phrase, .. } = &viewer;
-                say(&format!("ask {fingerprint} “{name}” {phrase}: allow, view or deny?"));
+                let question = match (viewer.wants, &viewer.port) {
+                    (Permission::Ports, Some(port)) => format!("wants to reach {port}: allow or deny?"),
+                    (Permission::Ports, None) => "wants to use ports: allow or deny?".to_owned(),
+                    (Permission::View | Permission::Control, _) => "allow, view or deny?".to_owned(),
+                };
+                say(&format!("ask {fingerprint} “{name}” {phrase}: {question}"));
                 self.asking.push_back(viewer);
             }
             HostEvent::Connected(viewer, path) => say(&format!("viewer {viewer} connected {}", word(path))),
             HostEvent::Path(_, path) => say(&format!("path {}", word(path))),
+            HostEvent::Ports(viewer, ports) if ports.is_empty() => say(&format!("ports {viewer} none")),
+            HostEvent::Ports(viewer, ports) => {
+                let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+                say(&format!("ports {viewer} {}", ports.join(" ")));
+            }
             HostEvent::Left(viewer) => say(&format!("viewer {viewer} left")),
         }
     }
@@ -115,15 +126,18 @@ impl Desk {
             self.asks = false;
             return;
         };
-        let permission = match line.trim() {
-            "allow" => Some(Permission::Control),
-            "view" => Some(Permission::View),
-            "deny" => None,
-            _ => return say("answer allow, view or deny"),
-        };
         let now = Instant::now();
         self.asking.retain(|asking| asking.until > now);
-        let (Some(asking), Some(commands)) = (self.asking.pop_front(), &self.commands) else { return };
+        let (Some(asking), Some(commands)) = (self.asking.front(), &self.commands) else { return };
+        let permission = match (line.trim(), asking.wants) {
+            ("allow", Permission::Ports) => Some(Permission::Ports),
+            ("allow", Permission::View | Permission::Control) => Some(Permission::Control),
+            ("view", Permission::View | Permission::Control) => Some(Permission::View),
+            ("deny", _) => None,
+            (_, Permission::Ports) => return say("answer allow or deny"),
+            (_, Permission::View | Permission::Control) => return say("answer allow, view or deny"),
+        };
+        let Some(asking) = self.asking.pop_front() else { return };
         commands.send(HostCommand::Answer { viewer: asking.viewer, permission }).await.ok();
     }
 }

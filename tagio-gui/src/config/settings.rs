@@ -8,6 +8,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tagio_process::write_private;
+use tagio_session::ports::PortPolicy;
 use tagio_transport::{CarrierChoice, FixedProxy, ProxySetting, ReachSettings};
 use tagio_wire::{
     limits::PEER_NAME_BYTES_MAX,
@@ -101,6 +102,33 @@ impl ReachChoice {
     }
 }
 
+/// Which ports of this computer viewers may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum PortChoice {
+    /// None
+    Off,
+    /// Those that the user allows when asked
+    #[default]
+    Ask,
+    /// This computer's own (localhost)
+    Own,
+    /// Everything that this computer reaches, other computers too
+    Any,
+}
+
+impl PortChoice {
+    /// As the host's rules have it.
+    pub fn policy(self) -> PortPolicy {
+        match self {
+            Self::Off => PortPolicy::Off,
+            Self::Ask => PortPolicy::Ask,
+            Self::Own => PortPolicy::Own,
+            Self::Any => PortPolicy::Any,
+        }
+    }
+}
+
 /// Light or dark.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,6 +165,8 @@ pub struct Settings {
     pub ask: bool,
     /// Whether a viewer that is let in without asking may control, or look only.
     pub control: bool,
+    /// Which ports viewers may use; never [`PortChoice::Any`], which only a flag of `server` gives.
+    pub ports: PortChoice,
     /// Whether this computer answers on its own network who knows its ID or key, and looks for others there, when the
     /// relay is out of reach.
     pub lan: bool,
@@ -165,6 +195,7 @@ impl Default for Settings {
             password: None,
             ask: true,
             control: true,
+            ports: PortChoice::Ask,
             lan: true,
             quality: QualityChoice::Auto,
             fps_max: None,
@@ -208,6 +239,7 @@ impl Settings {
             "password": self.password.as_deref().map(|blob| BASE64.encode(blob)),
             "ask": self.ask,
             "control": self.control,
+            "ports": self.ports,
             "lan": self.lan,
             "quality": self.quality,
             "fps_max": self.fps_max,
@@ -265,6 +297,7 @@ impl Settings {
         });
         values.take("ask", &mut settings.ask, Some);
         values.take("control", &mut settings.control, Some);
+        values.take("ports", &mut settings.ports, |ports| (ports != PortChoice::Any).then_some(ports));
         values.take("lan", &mut settings.lan, Some);
         values.take("quality", &mut settings.quality, Some);
         values.take("fps_max", &mut settings.fps_max, |fps: Option<u8>| {
@@ -350,6 +383,7 @@ mod tests {
             password: Some(vec![0, 1, 255]),
             ask: false,
             control: false,
+            ports: PortChoice::Own,
             lan: false,
             quality: QualityChoice::Saver,
             fps_max: Some(15),
@@ -365,11 +399,11 @@ mod tests {
     fn a_bad_key_warns_and_keeps_its_default() {
         let dir = tempfile::tempdir().unwrap();
         let text = r#"{"relay": "nonsense", "scale_percent": 9, "ask": "yes", "theme": "dark", "sound": 1,
-            "quality": "best", "fps_max": 61, "video": "Jpeg", "reach": "pigeon", "proxy": "socks5://proxy:1080"}"#;
+            "quality": "best", "fps_max": 61, "video": "Jpeg", "reach": "pigeon", "proxy": "socks5://proxy:1080", "ports": "any"}"#;
         fs::write(dir.path().join(FILE_NAME), text).unwrap();
         let (settings, warnings) = Settings::load(dir.path());
         assert_eq!(settings, Settings { theme: ThemeChoice::Dark, ..Settings::default() });
-        assert_eq!(warnings.len(), 9, "{warnings:?}");
+        assert_eq!(warnings.len(), 10, "{warnings:?}");
     }
 
     #[test]

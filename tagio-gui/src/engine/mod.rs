@@ -6,9 +6,11 @@
 
 pub mod host;
 pub mod outlook;
+mod ports;
 pub mod registration;
 mod sentences;
 pub mod status;
+pub mod tunnels;
 pub mod viewer;
 
 use tagio_transport::{

@@ -1,8 +1,11 @@
 //! What went wrong, in sentences for people, each with a next step. Codes are for scripts.
 
+use std::io;
+
 use tagio_transport::{ConnectError, LegError, Lost, relay::RelayError};
 use tagio_wire::{
     control::CallFailure,
+    port::{PortRefusal, PortTarget},
     session::{AuthRefusal, EndReason},
 };
 
@@ -18,7 +21,11 @@ const NO_LEG: &str = "no-leg";
 
 /// An error's words as a sentence for people.
 pub(super) fn sentence(error: &impl std::error::Error) -> String {
-    let words = error.to_string();
+    as_sentence(&error.to_string())
+}
+
+/// Words as a sentence for people.
+pub(super) fn as_sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let stop = if words.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -115,6 +122,11 @@ pub(super) fn refused(refusal: AuthRefusal) -> Ending {
             "The host cannot show its screen.",
             "Look at the host: it says why. It may be locked, or have no display.",
         ),
+        AuthRefusal::NoPorts => ending(
+            "no-ports",
+            "The host lets nobody use its ports.",
+            "Allow it there: in the settings, or with `server --ports own`.",
+        ),
     }
 }
 
@@ -197,4 +209,57 @@ pub(super) fn no_pins(error: &anyhow::Error) -> Ending {
 
 pub(super) fn no_answer() -> Ending {
     ending(NO_ANSWER, "The relay does not answer the call.", "Check the network and try again.")
+}
+
+/// Why a port is not opened, and what to do.
+pub(super) fn port_refused(refusal: PortRefusal, target: &PortTarget) -> String {
+    match refusal {
+        PortRefusal::NotAllowed if target.is_own() => {
+            "The host lets nobody use its ports. Allow it there: in the \
+            settings, or with `server --ports own`."
+                .to_owned()
+        }
+        PortRefusal::NotAllowed => format!(
+            "The host does not let viewers reach {target}, only ports of its own (localhost). Allow it there with \
+             `server --ports any`."
+        ),
+        PortRefusal::Declined => {
+            "The host’s user did not allow it. Talk to them, and connect again to ask again.".to_owned()
+        }
+        PortRefusal::ViewOnly => {
+            "Who may only look gets no ports. Ask the host’s user to allow control.".to_owned()
+        }
+        PortRefusal::BadTarget => {
+            format!("{target} is no name or address with a port. Type one like localhost:8080.")
+        }
+        PortRefusal::UnknownName => {
+            format!("The host does not know the name {}. Check how it is spelled there.", target.host)
+        }
+        PortRefusal::Refused => {
+            format!("Nothing listens at {target} on the host’s side. Start the service there.")
+        }
+        PortRefusal::Unreachable => {
+            format!("{target} does not answer on the host’s side. Check the address and its firewall.")
+        }
+    }
+}
+
+pub(super) fn no_local_port(port: u16, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("Another program has port {port} of this computer. Choose another.")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("Port {port} of this computer needs more rights. Choose one from 1024 up.")
+        }
+        _ => format!("Port {port} of this computer cannot be opened: {error}. Choose another."),
+    }
+}
+
+pub(super) fn wrong_tunnel_token() -> String {
+    "The relay asks for a token that it knows. Ask its admin for one, and type it here.".to_owned()
+}
+
+pub(super) fn too_many_forwards() -> String {
+    "These are as many ports as one session can forward. Stop one first.".to_owned()
 }

@@ -3,17 +3,24 @@
 //! The engine publishes snapshots; views read them and never call the engine. Both directions are closed
 //! enums, so a new state or wish makes the compiler list every place that must know it.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 pub use tagio_transport::{
     Carrier, CarrierKind, MappedBy, Outcome, PathFigures, PathKind, PathReport, PathStats, Relayed, Tried,
 };
+pub use tagio_tunnel::inspect::{ExchangeState, ExchangeSummary};
 use tagio_wire::{
     Fingerprint, PeerId, Point, Size,
     input::InputEvent,
+    port::PortTarget,
     session::{Monitor, Permission, ViewWish},
 };
 use zeroize::Zeroizing;
+
+use crate::config::SavedTunnel;
 
 /// Names a viewer of this host for as long as the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,7 +57,7 @@ pub struct HostStatus {
     pub has_password: bool,
     /// Viewers that proved a secret and wait for the user's answer, oldest first.
     pub asking: Vec<AskingViewer>,
-    /// Viewers that see the screen now, oldest first.
+    /// Viewers that are in now, oldest first.
     pub viewers: Vec<ConnectedViewer>,
     /// A sentence, when the screen cannot be shown.
     pub screen_problem: Option<String>,
@@ -67,15 +74,17 @@ pub struct AskingViewer {
     pub fingerprint: Fingerprint,
     /// Four words that both screens show.
     pub phrase: String,
-    /// Whether it asks to look only.
-    pub view_only: bool,
+    /// What it asks for.
+    pub wants: Permission,
+    /// The port that it asks for, when it is in already; at the door it names none.
+    pub port: Option<PortTarget>,
     /// Whether this key was let in before.
     pub known: bool,
     /// When the answer becomes "no" by itself.
     pub until: Instant,
 }
 
-/// A viewer that sees the screen.
+/// A viewer that is in.
 #[derive(Clone, Debug)]
 pub struct ConnectedViewer {
     /// To end it.
@@ -92,6 +101,8 @@ pub struct ConnectedViewer {
     pub path: PathKind,
     /// Since when.
     pub since: Instant,
+    /// The ports that it forwards, each once.
+    pub ports: Vec<PortTarget>,
 }
 
 /// What the window may ask of a host.
@@ -152,6 +163,55 @@ pub struct ViewerStatus {
     pub wish: ViewWish,
     /// The file that the picture is recorded to, and since when.
     pub recording: Option<Recording>,
+    /// Ports that are forwarded here, in the order in which they were asked for.
+    pub ports: Vec<ForwardStatus>,
+}
+
+/// Names a forward of one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ForwardId(pub u32);
+
+/// A port of this computer whose connections go on from the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// On loopback here; 0 takes any that is free.
+    pub local_port: u16,
+    /// As the host sees it.
+    pub target: PortTarget,
+}
+
+/// A forward at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForwardStatus {
+    /// To stop it.
+    pub id: ForwardId,
+    /// Where programs here connect to, once that is known.
+    pub local: Option<SocketAddr>,
+    /// Where they get to.
+    pub target: PortTarget,
+    /// How it stands.
+    pub state: ForwardState,
+    /// Connections now.
+    pub connections: usize,
+    /// Bytes from here to there so far.
+    pub sent: u64,
+    /// Bytes from there to here so far.
+    pub received: u64,
+    /// A sentence on the newest connection that failed, until one works.
+    pub problem: Option<String>,
+}
+
+/// How a forward stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForwardState {
+    /// There is no session now; connections wait for it.
+    Waiting,
+    /// The host, or its user, is being asked.
+    Asking,
+    /// Connections are taken.
+    Open,
+    /// It will not be; a sentence says why.
+    Failed(String),
 }
 
 /// How the picture fares.
@@ -277,6 +337,82 @@ pub enum ViewerCommand {
     View(ViewWish),
     /// Record the picture, or stop that.
     Record(bool),
+    /// Forward a port of this computer to the host's side.
+    Forward(Forward),
+    /// Do so no longer.
+    StopForward(ForwardId),
     /// Leave.
     Leave,
+}
+
+/// Names a reverse tunnel of the window for as long as the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TunnelId(pub u64);
+
+/// The reverse tunnels at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tunnels {
+    /// In the order in which they were added.
+    pub list: Vec<TunnelStatus>,
+    /// A sentence, when the last change could not be kept.
+    pub problem: Option<String>,
+}
+
+/// A reverse tunnel at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelStatus {
+    /// To do something with it.
+    pub id: TunnelId,
+    /// As it was set up.
+    pub saved: SavedTunnel,
+    /// How it stands.
+    pub state: TunnelState,
+    /// Bytes from visitors to the service so far.
+    pub inward: u64,
+    /// Bytes from the service to visitors so far.
+    pub outward: u64,
+    /// The last requests, newest first, where visitors speak HTTP.
+    pub requests: Vec<ExchangeSummary>,
+}
+
+/// How a reverse tunnel stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TunnelState {
+    /// It was not started, or was stopped.
+    Stopped,
+    /// The relay is being asked.
+    Starting,
+    /// Visitors may come, to this host and port.
+    Open(String),
+    /// It does not stand now and is tried again; a sentence says why.
+    Down(String),
+    /// It was given up; a sentence says why.
+    Failed(String),
+}
+
+impl TunnelState {
+    /// Whether it is to be open.
+    pub fn is_wanted(&self) -> bool {
+        match self {
+            Self::Starting | Self::Open(_) | Self::Down(_) => true,
+            Self::Stopped | Self::Failed(_) => false,
+        }
+    }
+}
+
+/// What the window may ask of the tunnels.
+#[derive(Clone, Debug)]
+pub enum TunnelCommand {
+    /// Keep one more, and start it.
+    Add(SavedTunnel),
+    /// Set one up anew; one that runs is started again.
+    Change(TunnelId, SavedTunnel),
+    /// Stop one and forget it.
+    Remove(TunnelId),
+    /// Open one.
+    Start(TunnelId),
+    /// Close one.
+    Stop(TunnelId),
+    /// Forget the requests that were seen.
+    ForgetRequests(TunnelId),
 }

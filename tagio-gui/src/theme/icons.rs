@@ -28,6 +28,11 @@ pub enum Icon {
     Record,
     RecordingNow,
     Figures,
+    Ports,
+    Tunnel,
+    Play,
+    Stop,
+    Plus,
 }
 
 /// The grid that every icon is drawn on.
@@ -138,6 +143,25 @@ impl Pen<'_> {
                 for (x, top) in [(3.5, 9.0), (8.0, 3.0), (12.5, 6.0)] {
                     self.line(&[(x, 13.5), (x, top)]);
                 }
+            }
+            Icon::Ports => {
+                self.line(&[(2.0, 5.0), (13.5, 5.0)]);
+                self.line(&[(10.5, 2.0), (13.5, 5.0), (10.5, 8.0)]);
+                self.line(&[(14.0, 11.0), (2.5, 11.0)]);
+                self.line(&[(5.5, 8.0), (2.5, 11.0), (5.5, 14.0)]);
+            }
+            Icon::Tunnel => {
+                self.arc((8.0, 8.5), 6.5, 0.5, 1.0);
+                self.line(&[(1.5, 8.5), (1.5, 14.0), (14.5, 14.0), (14.5, 8.5)]);
+                self.arc((8.0, 9.5), 2.8, 0.5, 1.0);
+                self.line(&[(5.2, 9.5), (5.2, 14.0)]);
+                self.line(&[(10.8, 9.5), (10.8, 14.0)]);
+            }
+            Icon::Play => self.line(&[(4.5, 2.5), (13.0, 8.0), (4.5, 13.5), (4.5, 2.5)]),
+            Icon::Stop => self.frame(3.5, 3.5, 9.0, 9.0),
+            Icon::Plus => {
+                self.line(&[(8.0, 2.5), (8.0, 13.5)]);
+                self.line(&[(2.5, 8.0), (13.5, 8.0)]);
             }
         }
     }

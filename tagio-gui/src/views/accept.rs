@@ -88,8 +88,11 @@ fn who_ui(ui: &mut Ui, viewer: &AskingViewer) {
         if viewer.known { (&palette.good, words::KNOWN) } else { (&palette.warn, words::FIRST_TIME) };
     chip_ui(ui, tone, word);
     ui.add(Label::new(strong(ui, TextKind::Large, &viewer.name)).wrap());
-    let wish = if viewer.view_only { words::ASK_WANTS_LOOK } else { words::ASK_WANTS_CONTROL };
+    let wish = words::wish(viewer.wants, viewer.port.as_ref());
     ui.add(Label::new(strong(ui, TextKind::Body, wish)).wrap());
+    if viewer.wants == Permission::Ports {
+        ui.add(Label::new(weak(ui, words::ports_meaning(viewer.port.as_ref()))).wrap());
+    }
     ui.label(weak(ui, format!("{}  {}", words::FINGERPRINT, viewer.fingerprint)));
 }
 
@@ -108,12 +111,10 @@ fn answers_ui(ui: &mut Ui, viewer: &AskingViewer, is_active: bool) -> Option<Opt
     let mut answer = None;
     ui.add_enabled_ui(is_active, |ui| {
         ui.horizontal_wrapped(|ui| {
-            if !viewer.view_only && ui.add(Action::new(ActionKind::Primary, words::ALLOW_CONTROL)).clicked() {
-                answer = Some(Some(Permission::Control));
-            }
-            let kind = if viewer.view_only { ActionKind::Primary } else { ActionKind::Quiet };
-            if ui.add(Action::new(kind, words::VIEW_ONLY)).clicked() {
-                answer = Some(Some(Permission::View));
+            for (kind, label, permission) in yes(viewer.wants) {
+                if ui.add(Action::new(*kind, label)).clicked() {
+                    answer = Some(Some(*permission));
+                }
             }
             if ui.add(Action::new(ActionKind::Danger, words::DECLINE)).clicked() {
                 answer = Some(None);
@@ -121,6 +122,18 @@ fn answers_ui(ui: &mut Ui, viewer: &AskingViewer, is_active: bool) -> Option<Opt
         });
     });
     answer
+}
+
+/// The ways to say yes, the fullest first.
+fn yes(wants: Permission) -> &'static [(ActionKind, &'static str, Permission)] {
+    match wants {
+        Permission::Ports => &[(ActionKind::Primary, words::ALLOW, Permission::Ports)],
+        Permission::View => &[(ActionKind::Primary, words::VIEW_ONLY, Permission::View)],
+        Permission::Control => &[
+            (ActionKind::Primary, words::ALLOW_CONTROL, Permission::Control),
+            (ActionKind::Quiet, words::VIEW_ONLY, Permission::View),
+        ],
+    }
 }
 
 fn footer_ui(ui: &mut Ui, viewer: &AskingViewer, more: usize, now: Instant) {

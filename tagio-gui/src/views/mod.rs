@@ -7,4 +7,5 @@ mod parts;
 pub mod player;
 pub mod session;
 pub mod settings;
+pub mod tunnels;
 pub mod words;

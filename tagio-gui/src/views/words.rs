@@ -7,13 +7,15 @@ use std::{
 
 use tagio_wire::{
     nat::Mapping,
+    port::PortTarget,
     session::{Monitor, Permission},
 };
 
 use crate::engine::{
     outlook::Hindrance,
     status::{
-        Carrier, CarrierKind, ConnectStep, ConnectedViewer, MappedBy, Outcome, PathKind, RelayState, Relayed,
+        Carrier, CarrierKind, ConnectStep, ConnectedViewer, ExchangeState, ExchangeSummary, ForwardState,
+        ForwardStatus, MappedBy, Outcome, PathKind, RelayState, Relayed,
     },
 };
 
@@ -53,12 +55,16 @@ pub const END: &str = "End";
 pub const END_ALL: &str = "End all";
 pub const MAY_CONTROL: &str = "May control";
 pub const MAY_LOOK: &str = "Looks only";
+pub const MAY_USE_PORTS: &str = "Ports only";
+pub const PORTS_IN_USE: &str = "Ports in use:";
 pub const STOP_CONTROL: &str = "Stop control";
 pub const ALLOW_CONTROL: &str = "Allow control";
 
 // The question whether to let somebody in
 pub const ASK_WANTS_CONTROL: &str = "wants to see and control this computer";
 pub const ASK_WANTS_LOOK: &str = "wants to see this screen";
+pub const ASK_WANTS_PORTS: &str = "wants to use network ports of this computer";
+pub const ALLOW: &str = "Allow";
 pub const KNOWN: &str = "Let in before";
 pub const FIRST_TIME: &str = "First time";
 pub const PHRASE: &str = "Safety phrase";
@@ -99,6 +105,13 @@ pub const PROXY_SHAPE: &str =
     "Type a name and a port, like proxy.example.org:3128. Only HTTP proxies can be used.";
 pub const PROXY_USER: &str = "Name at the proxy, if it asks for one";
 pub const PROXY_PASSWORD: &str = "Password at the proxy";
+pub const PORTS: &str = "Ports of this computer";
+pub const PORTS_WHAT: &str = "Whether others who are connected can use network services here, like a web page \
+    or a database. Who may only look never can.";
+pub const PORTS_ASK: (&str, &str) = ("Ask me", "Each session anew, and again for other computers.");
+pub const PORTS_OWN: (&str, &str) =
+    ("Allow", "Services of this computer, without a question. No other computers.");
+pub const PORTS_OFF: (&str, &str) = ("Off", "Nobody.");
 pub const LAN: &str = "Without the relay, find and be found on the local network";
 pub const SHOW: &str = "Show";
 pub const HIDE: &str = "Hide";
@@ -145,6 +158,54 @@ pub const VIDEO_WHAT: &str = "H.264 needs far less data. Try JPEG if they look w
 pub const MONITORS: &str = "Monitors";
 pub const ALL_MONITORS: &str = "All monitors";
 pub const ALL_MONITORS_WHAT: &str = "Side by side, as they stand there";
+
+// Reverse tunnels
+pub const TUNNELS: &str = "Tunnels";
+pub const TUNNELS_WHAT: &str = "A tunnel shows a service of this computer to others, through a relay.";
+pub const NO_TUNNELS: &str = "No tunnel yet. Add one to show a web page or another service that runs here.";
+pub const ADD_TUNNEL: &str = "Add a tunnel";
+pub const CHANGE_TUNNEL: &str = "Change this tunnel";
+pub const REMOVE_TUNNEL: &str = "Remove this tunnel";
+pub const START_TUNNEL: &str = "Start";
+pub const STOP_TUNNEL: &str = "Stop";
+pub const KEEP_AND_START: &str = "Save and start";
+pub const TUNNEL_NAME: &str = "Name";
+pub const TUNNEL_NAME_HINT: &str = "My web page";
+pub const TUNNEL_NAME_SHAPE: &str = "Give it a name of at most 64 letters.";
+pub const SERVICE_HERE: &str = "Service here";
+pub const SERVICE_HERE_HINT: &str = "3000, or name:port";
+pub const TUNNEL_RELAY: &str = "The relay’s tunnel port";
+pub const TUNNEL_RELAY_HINT: &str = "relay.example.org:8089";
+pub const TUNNEL_TOKEN: &str = "Token, if the relay asks for one";
+pub const TUNNEL_HOSTNAME: &str = "Name for visitors, if you want a certain one";
+pub const TUNNEL_HOSTNAME_HINT: &str = "as the relay gives it";
+pub const TUNNEL_HOSTNAME_SHAPE: &str = "A word, or a whole name like app.example.org.";
+pub const STARTS_ITSELF: &str = "Start it with TagIO";
+pub const TUNNEL_STOPPED: &str = "Stopped";
+pub const TUNNEL_STARTING: &str = "Asking the relay…";
+pub const TUNNEL_OPEN: &str = "Open for visitors at";
+pub const TUNNEL_DOWN: &str = "Down, trying again";
+pub const TUNNEL_FAILED: &str = "Given up";
+pub const LAST_REQUESTS: &str = "Last requests";
+pub const SHOW_ALL: &str = "Show all";
+pub const SHOW_FEWER: &str = "Show fewer";
+pub const FORGET_REQUESTS: &str = "Forget them";
+
+// Ports of the other side, in a session
+pub const SESSION_PORTS: &str = "Ports";
+pub const SESSION_PORTS_WHAT: &str = "Programs here reach services there, as if they ran on this computer.";
+pub const SESSION_PORTS_VIEW_ONLY: &str =
+    "Who may only look gets no ports. Ask the other side to allow control.";
+pub const THEIR_SERVICE: &str = "Service there";
+pub const THEIR_SERVICE_HINT: &str = "8080, or name:port";
+pub const LOCAL_PORT: &str = "Port here";
+pub const LOCAL_PORT_HINT: &str = "any free";
+pub const OPEN_PORT: &str = "Open";
+pub const STOP_PORT: &str = "Stop";
+pub const PORT_CLOSED: &str = "Closed";
+pub const COPY_ADDRESS: &str = "Copy the address";
+pub const PORT_SHAPE: &str = "Type a port, or a name and a port, like localhost:8080.";
+pub const LOCAL_PORT_SHAPE: &str = "A number up to 65535.";
 
 // Recording
 pub const RECORD: &str = "Record to a file";
@@ -395,6 +456,26 @@ pub fn step(step: ConnectStep) -> &'static str {
     }
 }
 
+/// What somebody wants who waits for an answer.
+pub fn wish(wants: Permission, port: Option<&PortTarget>) -> String {
+    match (wants, port) {
+        (Permission::Ports, Some(port)) => format!("wants to reach {port} through this computer"),
+        (Permission::Ports, None) => ASK_WANTS_PORTS.to_owned(),
+        (Permission::View, _) => ASK_WANTS_LOOK.to_owned(),
+        (Permission::Control, _) => ASK_WANTS_CONTROL.to_owned(),
+    }
+}
+
+/// What it means to allow that.
+pub fn ports_meaning(port: Option<&PortTarget>) -> &'static str {
+    if port.is_none_or(PortTarget::is_own) {
+        "Their programs can then use any service of this computer until the session ends, but no other computer."
+    } else {
+        "Their programs can then use any service that this computer reaches, on other computers too, until the \
+         session ends."
+    }
+}
+
 /// The countdown of the question whether to let somebody in.
 pub fn declines_in(until: Instant, now: Instant) -> String {
     format!("Declined by itself in {} s", seconds_until(until, now))
@@ -408,13 +489,25 @@ pub fn more_waiting(more: usize) -> String {
 /// Who is connected, on one line.
 pub fn banner(viewers: &[ConnectedViewer]) -> String {
     match viewers {
-        [one] if one.permission == Permission::Control => format!("{} controls this computer", one.name),
-        [one] => format!("{} sees this screen", one.name),
+        [one] => match one.permission {
+            Permission::Control => format!("{} controls this computer", one.name),
+            Permission::View => format!("{} sees this screen", one.name),
+            Permission::Ports => format!("{} uses ports of this computer", one.name),
+        },
         [first, others @ ..] => {
-            format!("{} and {} see this screen", first.name, count(others.len() as u64, "other"))
+            format!("{} and {} are connected", first.name, count(others.len() as u64, "other"))
         }
         [] => String::new(),
     }
+}
+
+/// Which ports all of them use, on one line; `None` where there are none.
+pub fn ports_in_use<'a>(viewers: impl IntoIterator<Item = &'a ConnectedViewer>) -> Option<String> {
+    let mut ports: Vec<_> = viewers.into_iter().flat_map(|viewer| &viewer.ports).collect();
+    ports.sort();
+    ports.dedup();
+    let list: Vec<_> = ports.into_iter().map(ToString::to_string).collect();
+    (!list.is_empty()).then(|| format!("{} {}", PORTS_IN_USE, list.join(", ")))
 }
 
 /// Round trip for people.
@@ -431,6 +524,57 @@ pub fn duration(duration: Duration) -> String {
         format!("{ms:.1} ms")
     } else {
         format!("{ms:.0} ms")
+    }
+}
+
+/// `1.2 MB`.
+pub fn bytes(bytes: u64) -> String {
+    match bytes as f64 {
+        few if few < 1e3 => format!("{bytes} B"),
+        some if some < 1e6 => format!("{:.0} kB", some / 1e3),
+        many if many < 1e8 => format!("{:.1} MB", many / 1e6),
+        many if many < 1e9 => format!("{:.0} MB", many / 1e6),
+        lots => format!("{:.1} GB", lots / 1e9),
+    }
+}
+
+/// From where to where a forward leads.
+pub fn forward(local: Option<&str>, target: &PortTarget) -> String {
+    format!("{} to {target}", local.unwrap_or(NO_FIGURE))
+}
+
+/// How a forward stands, on one line.
+pub fn forward_facts(forward: &ForwardStatus) -> String {
+    match forward.state {
+        ForwardState::Waiting => "Waits for the connection to come back".to_owned(),
+        ForwardState::Asking => "Waits for the other side to allow it…".to_owned(),
+        ForwardState::Failed(_) => PORT_CLOSED.to_owned(),
+        ForwardState::Open => [
+            "Open".to_owned(),
+            count(forward.connections as u64, "connection"),
+            traffic(forward.sent, forward.received),
+        ]
+        .join("  ·  "),
+    }
+}
+
+/// Bytes from here and to here.
+pub fn traffic(sent: u64, received: u64) -> String {
+    format!("{} out, {} in", bytes(sent), bytes(received))
+}
+
+/// What a tunnel shows, and by which relay.
+pub fn tunnel_facts(service: &str, relay: &str, traffic: &str) -> String {
+    format!("Service {service}  ·  relay {relay}  ·  {traffic}")
+}
+
+/// What came of a request: its status, or why there is none.
+pub fn request_status(request: &ExchangeSummary) -> String {
+    match (request.status, request.state) {
+        (0, ExchangeState::Open) => "…".to_owned(),
+        (0, ExchangeState::Done | ExchangeState::Failed) => "no answer".to_owned(),
+        (status, ExchangeState::Failed) => format!("{status}, cut off"),
+        (status, ExchangeState::Open | ExchangeState::Done) => status.to_string(),
     }
 }
 
@@ -501,6 +645,8 @@ mod tests {
             [rate(0.0), rate(0.35), rate(4.25), rate(120.3)],
             ["0 kb/s", "350 kb/s", "4.2 Mb/s", "120 Mb/s"]
         );
+        assert_eq!([bytes(999), bytes(1_499), bytes(2_340_000)], ["999 B", "1 kB", "2.3 MB"]);
+        assert_eq!([bytes(340_000_000), bytes(5_000_000_000)], ["340 MB", "5.0 GB"]);
         assert_eq!([exact_share(1.0), exact_share(0.999), exact_share(0.0)], ["exact", "99 %", "0 %"]);
         assert_eq!(elapsed(Duration::from_secs(65)), "1:05");
         assert_eq!(elapsed(Duration::from_secs(3665)), "1:01:05");

@@ -43,7 +43,7 @@ pub(super) struct FileSettings {
 pub(super) struct TunnelSettings {
     pub(super) control: Option<SocketAddr>,
     pub(super) ingress: Option<SocketAddr>,
-    pub(super) tokens: Vec<FileSecret>,
+    pub(super) tokens: Vec<FileToken>,
     pub(super) domain: Option<String>,
     pub(super) ports: Option<String>,
 }
@@ -76,6 +76,23 @@ impl fmt::Debug for FileSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// A token: as it is, or with bounds of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "a token, or a table with `token`, `tunnels-max` and `visits-max`")]
+pub(super) enum FileToken {
+    Bare(FileSecret),
+    Bounded(BoundedToken),
+}
+
+/// See [`FileToken`].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct BoundedToken {
+    pub(super) token: FileSecret,
+    pub(super) tunnels_max: Option<u32>,
+    pub(super) visits_max: Option<u32>,
 }
 
 impl FileSettings {

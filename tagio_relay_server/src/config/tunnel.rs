@@ -6,14 +6,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use tagio_relay_core::tunnel::HostName;
+use tagio_relay_core::tunnel::{HostName, Quota};
 
 use super::{
     Secret,
     args::Args,
-    file::{FileSecret, TunnelSettings},
+    file::{BoundedToken, FileSecret, FileToken, TunnelSettings},
 };
-use crate::tunnel::TunnelConfig;
+use crate::tunnel::{TunnelConfig, TunnelToken};
 
 /// Where clients come when only visitors' place was named.
 const DEFAULT_CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8089);
@@ -26,12 +26,12 @@ const TOKENS_MAX: usize = 1000;
 pub(super) fn merge(args: &Args, file: &TunnelSettings) -> Result<Option<TunnelConfig>> {
     let control = args.tunnel_control.or(file.control);
     let ingress = args.tunnel_ingress.or(file.ingress);
-    let given = if args.tunnel_token.is_empty() {
-        file.tokens.iter().map(|FileSecret(token)| token.clone()).collect()
+    let given: Vec<TunnelToken> = if args.tunnel_token.is_empty() {
+        file.tokens.iter().map(from_file).collect()
     } else {
-        args.tunnel_token.clone()
+        args.tunnel_token.iter().map(|token| Secret::new(token.clone()).into()).collect()
     };
-    let tokens: Vec<_> = given.into_iter().filter(|token| !token.is_empty()).map(Secret::new).collect();
+    let tokens: Vec<_> = given.into_iter().filter(|token| !token.secret.bytes().is_empty()).collect();
     ensure!(tokens.len() <= TOKENS_MAX, "more than {TOKENS_MAX} tokens for tunnels");
     let domain = args.tunnel_domain.as_ref().or(file.domain.as_ref());
     let domain = domain.map(|text| HostName::parse(text).with_context(|| format!("`{text}` is no domain")));
@@ -49,6 +49,16 @@ pub(super) fn merge(args: &Args, file: &TunnelSettings) -> Result<Option<TunnelC
         domain,
         ports,
     }))
+}
+
+fn from_file(token: &FileToken) -> TunnelToken {
+    match token {
+        FileToken::Bare(FileSecret(token)) => Secret::new(token.clone()).into(),
+        FileToken::Bounded(BoundedToken { token: FileSecret(token), tunnels_max, visits_max }) => {
+            let quota = Quota { tunnels_max: *tunnels_max, visits_max: *visits_max };
+            TunnelToken { secret: Secret::new(token.clone()), quota }
+        }
+    }
 }
 
 fn range(text: &str) -> Option<RangeInclusive<u16>> {

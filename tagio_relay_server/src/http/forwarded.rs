@@ -15,7 +15,7 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 ///
 /// What stands before that address came from the client, who may write anything. An entry that is no address ends the
 /// search: then the last proxy that was found is the client.
-pub(super) fn client(headers: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) -> SocketAddr {
+pub(crate) fn client(headers: &HeaderMap, peer: SocketAddr, trusted: &TrustedProxies) -> SocketAddr {
     if !trusted.contains(peer.ip()) {
         return peer;
     }

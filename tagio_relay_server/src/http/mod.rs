@@ -6,7 +6,7 @@
 mod admin;
 mod body;
 mod edge;
-mod forwarded;
+pub(crate) mod forwarded;
 mod http2;
 mod pages;
 pub(crate) mod reply;

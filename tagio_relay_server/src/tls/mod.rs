@@ -21,7 +21,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 use sha2::{Digest, Sha256};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{carrier::Rewound, config::CertificateSource};
@@ -86,6 +89,19 @@ impl Tls {
             Some(certificate) => drop(challenges.insert(name.to_owned(), Arc::new(certificate))),
             None => drop(challenges.remove(name)),
         }
+    }
+
+    /// The relay's side of a handshake at another door, where no authority comes.
+    pub(crate) async fn accept_plain<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.acceptor.accept(stream).await
+    }
+
+    /// What is shown, for QUIC.
+    pub(crate) fn certificates(&self) -> Arc<dyn ResolvesServerCert> {
+        Arc::clone(&self.certificates) as _
     }
 
     /// The relay's side of the handshake.

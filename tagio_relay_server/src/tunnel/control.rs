@@ -1,33 +1,44 @@
 //! The tunnel port: control connections, data connections, and clients that speak yamux.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use rand::RngExt;
 use tagio_relay_core::{
     Denial, SourceNet,
-    tunnel::{Access, Claim, ClaimError, Claimed, Owner, Route, SessionId},
+    tunnel::{Access, Claim, ClaimError, Claimed, Owner, Quota, Route, SessionId},
 };
-use tagio_tunnel::{frames, proof, tuning};
+use tagio_tunnel::{
+    frames,
+    greeting::{self, Binding, GreetingHash},
+    proof::{self, Prover},
+    stream::{
+        Stream,
+        quic::{self, Incoming},
+    },
+    tuning,
+};
 use tagio_wire::{
     control::Preface,
     limits::PROTOCOL_VERSION,
     tunnel::{
-        ClientNote, DataHello, Open, OpenReply, Opened, Place, RelayNote, TUNNEL_PING_SECS,
+        ClientNote, DataHello, GREETING_BYTES, Open, OpenReply, Opened, RelayNote, TUNNEL_PING_SECS,
         TUNNEL_SILENCE_SECS, TunnelPreface, TunnelRefusal, TunnelSecret,
     },
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, split},
     net::TcpStream,
     sync::mpsc,
     time::{Instant, interval, sleep_until, timeout, timeout_at},
 };
+use tokio_rustls::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{
-    Tunnels,
+    TunnelToken, Tunnels,
     pool::{POOL_WANTED, Pool},
-    ports::{self, Door},
+    ports::{self, Door, Kind},
     session::{Line, Session},
     yamux,
 };
@@ -35,6 +46,8 @@ use crate::{lock::lock, shared::Pass};
 
 /// A client that has said nothing for this long speaks yamux: ours begin at once, some of those never do.
 const FIRST_WORD: Duration = Duration::from_secs(2);
+/// A TLS record that begins a handshake (RFC 8446, 5.1).
+const TLS_FIRST_BYTE: u8 = 0x16;
 /// How long the present holder of a name has to show that it lives.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// How often it is looked for one.
@@ -74,11 +87,47 @@ pub(super) async fn serve(tunnels: Arc<Tunnels>, stream: TcpStream, peer: Socket
     }
 }
 
-async fn try_serve(tunnels: &Arc<Tunnels>, mut stream: TcpStream, peer: SocketAddr) -> Result<(), Denial> {
+async fn try_serve(tunnels: &Arc<Tunnels>, stream: TcpStream, peer: SocketAddr) -> Result<(), Denial> {
     let net = SourceNet::from(peer.ip());
     let pass = Pass::open(&tunnels.relay, net)?;
     tuning::tune(&stream);
     let deadline = Instant::now() + tunnels.relay.limits().opening();
+    let mut first = [0];
+    let is_tls = match timeout(FIRST_WORD, stream.peek(&mut first)).await {
+        // Silence: see below.
+        Err(_) => false,
+        Ok(Ok(1)) => first[0] == TLS_FIRST_BYTE,
+        Ok(_) => return Err(Denial::OpeningAborted),
+    };
+    let stream = if is_tls { accept_tls(tunnels, stream, net, deadline).await? } else { Stream::Tcp(stream) };
+    serve_opened(tunnels, stream, Client { peer, net, pass, deadline }).await
+}
+
+/// Somebody at the tunnel port.
+struct Client {
+    peer: SocketAddr,
+    net: SourceNet,
+    pass: Pass,
+    /// Until then it must have said who it is.
+    deadline: Instant,
+}
+
+async fn accept_tls(
+    tunnels: &Tunnels,
+    stream: TcpStream,
+    net: SourceNet,
+    deadline: Instant,
+) -> Result<Stream, Denial> {
+    // Whoever has a tunnel needs a handshake for each data connection, and has shown who it is.
+    if !tunnels.desk().book.is_known(net) {
+        lock(&tunnels.relay.admission).spend_handshake(net, std::time::Instant::now())?;
+    }
+    let accepted = Box::pin(timeout_at(deadline, tunnels.relay.tls.accept_plain(stream))).await;
+    let stream = accepted.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Tls)?;
+    Ok(Stream::Tls(Box::new(TlsStream::Server(stream))))
+}
+
+async fn serve_opened(tunnels: &Arc<Tunnels>, mut stream: Stream, client: Client) -> Result<(), Denial> {
     let mut first = [0];
     let head = match timeout(FIRST_WORD, stream.read(&mut first)).await {
         Err(_) => &[][..],
@@ -86,26 +135,62 @@ async fn try_serve(tunnels: &Arc<Tunnels>, mut stream: TcpStream, peer: SocketAd
         Ok(_) => return Err(Denial::OpeningAborted),
     };
     if head.first().is_none_or(|byte| *byte == yamux::FIRST_BYTE) {
-        pass.establish();
-        let (read, write) = stream.into_split();
-        return Box::pin(yamux::serve(tunnels, tokio::io::join(head.chain(read), write), net)).await;
+        client.pass.establish();
+        let (read, write) = split(stream);
+        let stream = tokio::io::join(head.chain(read), write);
+        return Box::pin(yamux::serve(tunnels, stream, client.net)).await;
     }
     let mut preface = [first[0]; Preface::LEN];
-    let read = timeout_at(deadline, stream.read_exact(&mut preface[1..])).await;
+    let read = timeout_at(client.deadline, stream.read_exact(&mut preface[1..])).await;
     read.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::OpeningAborted)?;
     match TunnelPreface::parse(preface).ok_or(Denial::BadPreface)? {
         TunnelPreface::Data => {
             // From here on the session's own limits count.
-            let hello: DataHello = read_by(&mut stream, deadline).await?;
-            drop(pass);
+            let hello: DataHello = read_by(&mut stream, client.deadline).await?;
+            drop(client.pass);
             take_data(tunnels, &hello, stream)
         }
-        TunnelPreface::Control => Box::pin(serve_control(tunnels, stream, peer, pass, deadline)).await,
+        TunnelPreface::Control => {
+            let binding = stream.binding().map_err(|_| Denial::Tls)?;
+            let line = |notes| Line::Pool { pool: Pool::default(), pool_key: random_secret(), notes };
+            Box::pin(serve_control(tunnels, stream, binding, client, line)).await
+        }
     }
 }
 
+/// Serves a client that has come by QUIC, to its end.
+pub(super) async fn serve_quic(tunnels: &Arc<Tunnels>, incoming: Incoming) -> Result<(), Denial> {
+    let peer = incoming.remote_address();
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let net = SourceNet::from(peer.ip());
+    let pass = Pass::open(&tunnels.relay, net)?;
+    lock(&tunnels.relay.admission).spend_handshake(net, std::time::Instant::now())?;
+    let deadline = Instant::now() + tunnels.relay.limits().opening();
+    let opening = async {
+        let connection = incoming.await.map_err(|_| Denial::Tls)?;
+        let mut stream = quic::accept(&connection).await.map_err(|_| Denial::OpeningAborted)?;
+        quic::prioritise(&stream);
+        let mut preface = [0; Preface::LEN];
+        stream.read_exact(&mut preface).await.map_err(|_| Denial::OpeningAborted)?;
+        if TunnelPreface::parse(preface) != Some(TunnelPreface::Control) {
+            return Err(Denial::BadPreface);
+        }
+        let binding = quic::binding(&connection).map_err(|_| Denial::Tls)?;
+        Ok((connection, stream, binding))
+    };
+    let (connection, stream, binding) =
+        timeout_at(deadline, opening).await.map_err(|_| Denial::OpeningDeadline)??;
+    let client = Client { peer, net, pass, deadline };
+    let line = |notes| Line::Quic { connection, notes };
+    Box::pin(serve_control(tunnels, stream, Some(binding), client, line)).await
+}
+
+fn random_secret() -> TunnelSecret {
+    TunnelSecret(rand::rng().random())
+}
+
 async fn read_by<T: serde::de::DeserializeOwned>(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     deadline: Instant,
 ) -> Result<T, Denial> {
     let read = timeout_at(deadline, frames::read(stream)).await.map_err(|_| Denial::OpeningDeadline)?;
@@ -115,7 +200,7 @@ async fn read_by<T: serde::de::DeserializeOwned>(
     })
 }
 
-fn take_data(tunnels: &Tunnels, hello: &DataHello, stream: TcpStream) -> Result<(), Denial> {
+fn take_data(tunnels: &Tunnels, hello: &DataHello, stream: Stream) -> Result<(), Denial> {
     let session = tunnels.desk().sessions.get(&SessionId(hello.session)).cloned();
     match session.as_deref().map(|session| &session.line) {
         Some(Line::Pool { pool, pool_key, .. }) if proof::is_same(pool_key, &hello.pool_key) => {
@@ -127,20 +212,18 @@ fn take_data(tunnels: &Tunnels, hello: &DataHello, stream: TcpStream) -> Result<
 
 async fn serve_control(
     tunnels: &Arc<Tunnels>,
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    pass: Pass,
-    deadline: Instant,
+    mut stream: Stream,
+    binding: Binding,
+    client: Client,
+    line: impl FnOnce(mpsc::Sender<RelayNote>) -> Line,
 ) -> Result<(), Denial> {
-    let challenge: [u8; 32] = rand::rng().random();
-    let challenged = frames::write(&mut stream, &RelayNote::Challenge(challenge)).await;
-    challenged.map_err(|_| Denial::OpeningAborted)?;
-    let open: Open = read_by(&mut stream, deadline).await?;
-    match admit(tunnels, &open, &challenge, pass.net()).await {
+    let hash = greet(tunnels, &mut stream, binding, &client).await?;
+    let open: Open = read_by(&mut stream, client.deadline).await?;
+    match admit(tunnels, &open, &hash, client.net, line).await {
         Ok((opened, seat, notes)) => {
-            pass.establish();
+            client.pass.establish();
             info!(session = seat.id.0, port = opened.port, "tunnel opened");
-            debug!(session = seat.id.0, %peer, "its client");
+            debug!(session = seat.id.0, peer = %client.peer, "its client");
             let written = frames::write(&mut stream, &OpenReply::Opened(opened)).await;
             written.map_err(|_| Denial::OpeningAborted)?;
             let served = keep(tunnels, stream, &seat, notes).await;
@@ -151,9 +234,32 @@ async fn serve_control(
             let reply = OpenReply::Refused(refusal);
             let _ = timeout(LAST_WORD, frames::write(&mut stream, &reply)).await;
             let _ = timeout(LAST_WORD, stream.shutdown()).await;
+            // A QUIC connection goes with its last handle: the client reads first, and goes then.
+            let _ = timeout(LAST_WORD, stream.read(&mut [0])).await;
             Err(denial)
         }
     }
+}
+
+/// Proves the relay's key.
+async fn greet(
+    tunnels: &Tunnels,
+    stream: &mut Stream,
+    binding: Binding,
+    client: &Client,
+) -> Result<GreetingHash, Denial> {
+    let mut message = [0; GREETING_BYTES];
+    let read = timeout_at(client.deadline, stream.read_exact(&mut message)).await;
+    read.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::OpeningAborted)?;
+    lock(&tunnels.relay.admission).spend_handshake(client.net, std::time::Instant::now())?;
+    let answered = greeting::answer(tunnels.relay.key.private(), binding, &message);
+    let (reply, hash) = answered.map_err(|_| Denial::BadHandshake)?;
+    let written = async {
+        stream.write_all(&reply).await?;
+        stream.flush().await
+    };
+    written.await.map_err(|_| Denial::OpeningAborted)?;
+    Ok(hash)
 }
 
 type Refused = (TunnelRefusal, Denial);
@@ -162,8 +268,9 @@ type Refused = (TunnelRefusal, Denial);
 async fn admit<'a>(
     tunnels: &'a Arc<Tunnels>,
     open: &Open,
-    challenge: &[u8; 32],
+    hash: &GreetingHash,
     net: SourceNet,
+    line: impl FnOnce(mpsc::Sender<RelayNote>) -> Line,
 ) -> Result<(Opened, Seat<'a>, mpsc::Receiver<RelayNote>), Refused> {
     if open.version != PROTOCOL_VERSION {
         return Err((TunnelRefusal::WrongVersion(PROTOCOL_VERSION), Denial::WrongVersion));
@@ -171,54 +278,60 @@ async fn admit<'a>(
     if lock(&tunnels.relay.hub).is_draining() {
         return Err((TunnelRefusal::Draining, Denial::Draining));
     }
-    let owner = owner(tunnels, open, challenge, net)?;
+    let Known { owner, quota, proof } = who(tunnels, open, hash, net)?;
     let access = Access::new(&open.manners).map_err(|_| (TunnelRefusal::BadNetwork, Denial::TunnelClaim))?;
-    if matches!(open.place, Place::UdpPort(_)) {
-        return Err((TunnelRefusal::Unsupported, Denial::TunnelClaim));
-    }
     let route = tunnels.desk().book.route(&open.place, &mut rand::rng());
     let route = route.map_err(|refusal| (refusal, Denial::TunnelClaim))?;
-    let (route, door) = match route {
-        Route::TcpPort(port) => {
-            let door = ports::open(tunnels, port).map_err(|refusal| (refusal, Denial::TunnelClaim))?;
-            (Route::TcpPort(door.port), Some(door))
-        }
-        other => (other, None),
+    let kind = match route {
+        Route::TcpPort(port) => Some((Kind::Tcp, port)),
+        Route::UdpPort(port) => Some((Kind::Udp, port)),
+        Route::Ingress | Route::Name(_) => None,
     };
+    let door = kind.map(|(kind, port)| ports::open(tunnels, kind, port)).transpose();
+    let door = door.map_err(|refusal| (refusal, Denial::TunnelClaim))?;
+    let route = door.as_ref().map_or(route, |door| door.route.clone());
     let (host, port) = public(tunnels, &route);
-    let claim = Claim { owner, run: Some(open.run.into()), net, route };
+    let claim = Claim { owner, quota, run: Some(open.run.into()), net, route };
     let claimed = settle(tunnels, &claim).await?;
-    let pool_key = TunnelSecret(rand::rng().random());
     let (notes_tx, notes) = mpsc::channel(NOTES_QUEUE);
-    enter(
-        tunnels,
-        &claimed,
-        open,
-        access,
-        Line::Pool { pool: Pool::default(), pool_key, notes: notes_tx },
-        door,
-    );
-    let opened = Opened { session: claimed.session.0, pool_key, host, port, pool: POOL_WANTED };
+    let line = line(notes_tx);
+    // By QUIC nothing else is dialled.
+    let pool_key = if let Line::Pool { pool_key, .. } = &line { *pool_key } else { random_secret() };
+    enter(tunnels, &claimed, open, access, line, door);
+    let opened = Opened { session: claimed.session.0, pool_key, host, port, pool: POOL_WANTED, proof };
     Ok((opened, Seat { tunnels, id: claimed.session }, notes))
 }
 
-fn owner(tunnels: &Tunnels, open: &Open, challenge: &[u8; 32], net: SourceNet) -> Result<Owner, Refused> {
-    if !tunnels.wants_token() {
-        return Ok(Owner::Run(open.run.into()));
+/// Who a client has shown to be.
+struct Known {
+    owner: Owner,
+    quota: Quota,
+    /// That the relay knows the token too.
+    proof: Option<TunnelSecret>,
+}
+
+fn who(tunnels: &Tunnels, open: &Open, hash: &GreetingHash, net: SourceNet) -> Result<Known, Refused> {
+    let tokens = tunnels.tokens();
+    if tokens.is_empty() {
+        return Ok(Known { owner: Owner::Run(open.run.into()), quota: Quota::default(), proof: None });
     }
     let now = std::time::Instant::now();
     let mut admission = lock(&tunnels.relay.admission);
     admission.may_try_secret(net, now).map_err(|denial| (TunnelRefusal::TooMany, denial))?;
-    let shown = open.proof.as_ref();
-    let is_right = |token: &crate::config::Secret| {
-        shown.is_some_and(|shown| proof::is_same(shown, &proof::prove(token.bytes(), challenge, &open.run)))
+    let prove = |by, token: &TunnelToken| proof::prove(by, token.secret.bytes(), hash, &open.run);
+    let is_right = |token: &&TunnelToken| {
+        open.proof.is_some_and(|shown| proof::is_same(&shown, &prove(Prover::Client, token)))
     };
     // All are tried, so that the time does not tell which.
-    let right = tunnels.tokens.iter().enumerate().filter(|(_, token)| is_right(token));
-    let right = right.fold(None, |_, (index, _)| Some(Owner::Token(index)));
-    right.ok_or_else(|| {
+    let right = tokens.iter().filter(is_right).fold(None, |_, token| Some(token));
+    let Some(token) = right else {
         admission.wrong_secret(net, now);
-        (TunnelRefusal::WrongToken, Denial::TunnelToken)
+        return Err((TunnelRefusal::WrongToken, Denial::TunnelToken));
+    };
+    Ok(Known {
+        owner: Owner::Token(token.id()),
+        quota: token.quota,
+        proof: Some(prove(Prover::Relay, token)),
     })
 }
 
@@ -262,7 +375,7 @@ fn question(tunnels: &Tunnels, ids: &[SessionId]) {
     let mut desk = tunnels.desk();
     for id in ids {
         if let Some(session) = desk.sessions.get(id).cloned()
-            && matches!(session.line, Line::Pool { .. })
+            && !matches!(session.line, Line::Yamux(_))
         {
             desk.book.doubt(*id);
             session.note(RelayNote::Ping);
@@ -278,7 +391,14 @@ fn enter(
     line: Line,
     door: Option<Arc<Door>>,
 ) {
-    let session = Session { id: claimed.session, access, manners: open.manners.clone(), line, _door: door };
+    let session = Session {
+        id: claimed.session,
+        access,
+        manners: open.manners.clone(),
+        line,
+        revoked: CancellationToken::new(),
+        _door: door,
+    };
     let mut desk = tunnels.desk();
     for id in &claimed.replaced {
         if let Some(old) = desk.sessions.remove(id) {
@@ -295,13 +415,19 @@ fn enter(
 /// Speaks with the client until it leaves.
 async fn keep(
     tunnels: &Tunnels,
-    stream: TcpStream,
+    stream: Stream,
     seat: &Seat<'_>,
     mut notes: mpsc::Receiver<RelayNote>,
 ) -> Result<(), Denial> {
     let Some(session) = tunnels.desk().sessions.get(&seat.id).cloned() else { return Ok(()) };
-    let Line::Pool { pool, .. } = &session.line else { return Ok(()) };
-    let (mut read, mut write) = stream.into_split();
+    let waiting = async || match &session.line {
+        Line::Pool { pool, .. } => {
+            pool.wanted.notified().await;
+            pool.waiting()
+        }
+        Line::Quic { .. } | Line::Yamux(_) => pending().await,
+    };
+    let (mut read, mut write) = split(stream);
     let heard = async {
         loop {
             let note = match timeout(SILENCE, frames::read(&mut read)).await {
@@ -324,7 +450,7 @@ async fn keep(
         loop {
             let note = tokio::select! {
                 Some(note) = notes.recv() => note,
-                () = pool.wanted.notified() => match pool.waiting() {
+                waiting = waiting() => match waiting {
                     0 => continue,
                     waiting => RelayNote::Dial(waiting),
                 },
@@ -345,5 +471,6 @@ async fn keep(
     tokio::select! {
         ended = heard => ended,
         ended = said => ended,
+        () = session.revoked.cancelled() => Err(Denial::TunnelToken),
     }
 }

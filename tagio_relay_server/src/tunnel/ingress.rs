@@ -9,7 +9,10 @@ use tagio_relay_core::{
         sni::{CLIENT_HELLO_BYTES_MAX, ServerName, is_tls, server_name},
     },
 };
-use tagio_tunnel::{pipe, tuning};
+use tagio_tunnel::{
+    pipe::{self, End},
+    tuning,
+};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::TcpStream,
@@ -122,7 +125,7 @@ async fn carry(
     let request = visiting.request;
     debug!(request, %peer, ?route, "visitor");
     let carried = match visiting.open(peer, head).await? {
-        Way::Tcp(mut data) => pipe::join(&mut stream, &mut data, &tunnels.meter).await,
+        Way::Stream(mut data) => pipe::join_stream(&mut stream, &mut data, End::Relay, &tunnels.meter).await,
         Way::Yamux(mut data) => copy_bidirectional(&mut stream, &mut data).await.map(|_| ()),
     };
     match carried {

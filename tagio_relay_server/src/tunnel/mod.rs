@@ -9,13 +9,20 @@ mod ingress;
 mod pool;
 mod ports;
 mod session;
+mod token;
+mod udp;
 mod yamux;
 
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, SocketAddr},
     ops::RangeInclusive,
-    sync::{Arc, Mutex, MutexGuard, atomic::AtomicU64, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -23,12 +30,22 @@ use tagio_relay_core::{
     Denial, SourceNet,
     tunnel::{HostName, Naming, Route, SessionId, TunnelBook},
 };
-use tagio_tunnel::pipe::Meter;
-use tokio::{net::TcpListener, task::JoinSet};
+use tagio_tunnel::{
+    pipe::Meter,
+    stream::quic::{self, Endpoint},
+};
+use tokio::{net::TcpListener, task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
 
-use crate::{config::Secret, listeners, lock::lock, shared::Shared};
+use crate::{listeners, lock::lock, shared::Shared};
 use session::Session;
+
+pub use token::TunnelToken;
+
+/// A relay that was just stopped in this process says its last words by QUIC for a moment longer.
+const QUIC_PORT_TRIES: u32 = 20;
+const QUIC_PORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a relay with tunnels needs to know.
 #[derive(Clone, Debug)]
@@ -38,7 +55,7 @@ pub struct TunnelConfig {
     /// Where visitors come.
     pub ingress: SocketAddr,
     /// Who knows one of these may open a tunnel; everybody, where there is none.
-    pub tokens: Vec<Secret>,
+    pub tokens: Vec<TunnelToken>,
     /// Names are given under it.
     pub domain: Option<HostName>,
     /// Ports that tunnels may ask for.
@@ -49,6 +66,8 @@ pub struct TunnelConfig {
 pub(crate) struct TunnelDoors {
     tunnels: Arc<Tunnels>,
     control: TcpListener,
+    /// The same number in UDP; none where it is taken.
+    quic: Option<Endpoint>,
     ingress: TcpListener,
 }
 
@@ -65,7 +84,7 @@ pub struct TunnelAddrs {
 pub(crate) struct Tunnels {
     relay: Arc<Shared>,
     desk: Mutex<Desk>,
-    tokens: Vec<Secret>,
+    tokens: RwLock<Arc<[TunnelToken]>>,
     /// Name under which tunnels without one of their own are told to be reached.
     public_ip: Option<IpAddr>,
     ingress: SocketAddr,
@@ -79,7 +98,8 @@ struct Desk {
     sessions: HashMap<SessionId, Arc<Session>>,
     /// Open connections of visitors by address.
     visitors: HashMap<SourceNet, u32>,
-    doors: HashMap<u16, std::sync::Weak<ports::Door>>,
+    /// By [`Route::TcpPort`] or [`Route::UdpPort`].
+    doors: HashMap<Route, std::sync::Weak<ports::Door>>,
 }
 
 /// Numbers for the metrics page.
@@ -93,8 +113,16 @@ pub(crate) struct TunnelGauges {
 
 impl TunnelDoors {
     /// Opens both ports.
-    pub(crate) fn open(config: &TunnelConfig, public_ip: Option<IpAddr>, relay: Arc<Shared>) -> Result<Self> {
+    pub(crate) async fn open(
+        config: &TunnelConfig,
+        public_ip: Option<IpAddr>,
+        relay: Arc<Shared>,
+    ) -> Result<Self> {
         let control = listen(config.control, "--tunnel-control")?;
+        let quic = open_quic(control.local_addr()?, &relay)
+            .await
+            .inspect_err(|error| warn!("no QUIC for tunnels: {error:#}"))
+            .ok();
         let ingress = listen(config.ingress, "--tunnel-ingress")?;
         let naming = Naming {
             domain: config.domain.clone(),
@@ -106,13 +134,13 @@ impl TunnelDoors {
         let tunnels = Tunnels {
             relay,
             desk: Mutex::new(desk),
-            tokens: config.tokens.clone(),
+            tokens: RwLock::new(config.tokens.clone().into()),
             public_ip,
             ingress: ingress.local_addr()?,
             meter: Meter::default(),
             visits: AtomicU64::new(0),
         };
-        Ok(Self { tunnels: Arc::new(tunnels), control, ingress })
+        Ok(Self { tunnels: Arc::new(tunnels), control, quic, ingress })
     }
 
     pub(crate) fn tunnels(&self) -> &Arc<Tunnels> {
@@ -125,16 +153,66 @@ impl TunnelDoors {
 
     /// Serves until `stop`; visitors who are there may finish.
     pub(crate) fn serve(self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
-        let Self { tunnels, control, ingress } = self;
+        let Self { tunnels, control, quic, ingress } = self;
         let relay = Arc::clone(&tunnels.relay);
         let clients = Arc::clone(&tunnels);
         tasks.spawn(listeners::accept(Arc::clone(&relay), control, stop.clone(), move |_, stream, peer| {
             control::serve(Arc::clone(&clients), stream, peer)
         }));
+        if let Some(quic) = quic {
+            tasks.spawn(accept_quic(Arc::clone(&tunnels), quic, stop.clone()));
+        }
         tasks.spawn(listeners::accept(relay, ingress, stop.clone(), move |_, stream, peer| {
             ingress::serve(Arc::clone(&tunnels), stream, peer)
         }));
     }
+}
+
+/// Takes clients by QUIC until `stop`, then returns when all have ended.
+async fn accept_quic(tunnels: Arc<Tunnels>, endpoint: Endpoint, stop: CancellationToken) {
+    let endpoint = Closing(endpoint);
+    let mut clients = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            incoming = endpoint.0.accept() => {
+                let Some(incoming) = incoming else { break };
+                let tunnels = Arc::clone(&tunnels);
+                clients.spawn(async move {
+                    if let Err(denial) = control::serve_quic(&tunnels, incoming).await {
+                        tunnels.deny(denial);
+                        debug!(reason = denial.label(), "tunnel connection closed");
+                    }
+                });
+            }
+            Some(ended) = clients.join_next() => listeners::report(ended),
+        }
+    }
+    while let Some(ended) = clients.join_next().await {
+        listeners::report(ended);
+    }
+}
+
+/// Tells all clients when it is dropped, however its task ends.
+struct Closing(Endpoint);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close(0_u32.into(), b"");
+    }
+}
+
+async fn open_quic(addr: SocketAddr, relay: &Shared) -> Result<Endpoint> {
+    let open = || listeners::open_udp(addr, false, listeners::PortUse::Alone);
+    let mut socket = open();
+    for _ in 0..QUIC_PORT_TRIES {
+        if !matches!(&socket, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+        sleep(QUIC_PORT_PAUSE).await;
+        socket = open();
+    }
+    Ok(quic::server(socket?, relay.tls.certificates(), relay.key.private())?)
 }
 
 fn listen(addr: SocketAddr, flag: &str) -> Result<TcpListener> {
@@ -151,8 +229,25 @@ impl Tunnels {
         self.relay.denials.count(denial);
     }
 
+    fn tokens(&self) -> Arc<[TunnelToken]> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn wants_token(&self) -> bool {
-        !self.tokens.is_empty()
+        !self.tokens().is_empty()
+    }
+
+    /// Other tokens from now on; tunnels of one that is not among them end.
+    pub(crate) fn set_tokens(&self, tokens: &[TunnelToken]) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens.into();
+        let ids: Vec<_> = tokens.iter().map(TunnelToken::id).collect();
+        let mut desk = self.desk();
+        desk.book.set_own_domains(!tokens.is_empty());
+        for id in desk.book.without_token(&ids) {
+            if let Some(session) = desk.sessions.get(&id) {
+                session.revoked.cancel();
+            }
+        }
     }
 
     pub(crate) fn set_limits(&self, limits: tagio_relay_core::Limits) {
@@ -184,7 +279,9 @@ impl Tunnels {
     /// A visitor's connection is there, and counts until the guard is dropped.
     fn enter(self: &Arc<Self>, ip: IpAddr) -> Result<Visitor, Denial> {
         let net = SourceNet::from(ip);
-        let most = self.relay.limits().tunnel_visits_per_ip_max;
+        let is_proxy = self.relay.with_trusted_proxies(|trusted| trusted.contains(ip));
+        // Many visitors share a believed proxy's address.
+        let most = if is_proxy { u32::MAX } else { self.relay.limits().tunnel_visits_per_ip_max };
         let mut desk = self.desk();
         let count = desk.visitors.entry(net).or_default();
         if *count >= most {

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, io, sync::Mutex, time::Duration};
 
 use tagio_relay_core::Denial;
+use tagio_tunnel::stream::Stream;
 use tokio::{
-    net::TcpStream,
     sync::{Notify, oneshot},
     time::timeout,
 };
@@ -19,9 +19,9 @@ const POOL_MAX: usize = 128;
 #[derive(Default)]
 struct State {
     /// The freshest last: it is the likeliest to be alive, and surplus ones grow old and go.
-    idle: Vec<TcpStream>,
+    idle: Vec<Stream>,
     /// First come, first served; some may have given up.
-    waiting: VecDeque<oneshot::Sender<TcpStream>>,
+    waiting: VecDeque<oneshot::Sender<Stream>>,
 }
 
 /// See the module.
@@ -34,7 +34,7 @@ pub(super) struct Pool {
 
 impl Pool {
     /// A data connection has come.
-    pub(super) fn put(&self, mut stream: TcpStream) -> Result<(), Denial> {
+    pub(super) fn put(&self, mut stream: Stream) -> Result<(), Denial> {
         let mut state = lock(&self.state);
         while let Some(waiting) = state.waiting.pop_front() {
             match waiting.send(stream) {
@@ -56,7 +56,7 @@ impl Pool {
     }
 
     /// One for a visitor, who waits if need be.
-    pub(super) async fn take(&self, waiting_max: u32, wait: Duration) -> Result<TcpStream, Denial> {
+    pub(super) async fn take(&self, waiting_max: u32, wait: Duration) -> Result<Stream, Denial> {
         let receiver = {
             let mut state = lock(&self.state);
             while let Some(stream) = state.idle.pop() {
@@ -91,6 +91,8 @@ impl Pool {
 }
 
 /// Whether the client's end is still open and silent, as it has to be.
-fn is_waiting(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+fn is_waiting(stream: &Stream) -> bool {
+    stream.socket().is_some_and(
+        |socket| matches!(socket.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
+    )
 }

@@ -6,10 +6,19 @@ use tagio_relay_core::{
     Denial,
     tunnel::{Access, SessionId},
 };
-use tagio_tunnel::frames;
+use tagio_tunnel::{
+    frames,
+    stream::{
+        Stream,
+        quic::{self, Connection},
+    },
+};
 use tagio_wire::tunnel::{Carries, Manners, RelayNote, TunnelSecret, Visit};
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc};
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
+use tokio_util::{
+    compat::{Compat, FuturesAsyncReadCompatExt},
+    sync::CancellationToken,
+};
 
 use super::{Visiting, pool::Pool, ports::Door, yamux::YamuxLine};
 
@@ -19,6 +28,8 @@ pub(super) struct Session {
     pub(super) access: Access,
     pub(super) manners: Manners,
     pub(super) line: Line,
+    /// Cancelled when it is to end at once: its token is not good any more.
+    pub(super) revoked: CancellationToken,
     /// The port of its own, kept open by those that serve it.
     pub(super) _door: Option<Arc<Door>>,
 }
@@ -27,13 +38,15 @@ pub(super) struct Session {
 pub(super) enum Line {
     /// Connections of their own; notes go to the control connection.
     Pool { pool: Pool, pool_key: TunnelSecret, notes: mpsc::Sender<RelayNote> },
+    /// Streams of one QUIC connection; notes go to the first one.
+    Quic { connection: Connection, notes: mpsc::Sender<RelayNote> },
     /// All in one.
     Yamux(YamuxLine),
 }
 
 /// A way to the client for one visitor.
 pub(super) enum Way {
-    Tcp(TcpStream),
+    Stream(Stream),
     Yamux(Compat<::yamux::Stream>),
 }
 
@@ -41,7 +54,7 @@ impl Session {
     /// Says something to the client. One that does not read is found to be silent.
     pub(super) fn note(&self, note: RelayNote) {
         match &self.line {
-            Line::Pool { notes, .. } => drop(notes.try_send(note)),
+            Line::Pool { notes, .. } | Line::Quic { notes, .. } => drop(notes.try_send(note)),
             Line::Yamux(_) => {}
         }
     }
@@ -58,22 +71,37 @@ impl Session {
 impl Visiting {
     /// Gets a way for this visit. `head` are the visitor's first bytes, where they were read already.
     pub(super) async fn open(&self, from: std::net::SocketAddr, head: &[u8]) -> Result<Way, Denial> {
+        let lost = |_: io::Error| Denial::TunnelWait;
+        if let Line::Yamux(line) = &self.session.line {
+            let mut stream = line.open(self.tunnels.relay.limits().tunnel_wait()).await?.compat();
+            stream.write_all(head).await.map_err(lost)?;
+            return Ok(Way::Yamux(stream));
+        }
+        self.open_stream(from, Carries::Stream, head).await.map(Way::Stream)
+    }
+
+    /// As [`Visiting::open`], for a client of our own kind.
+    pub(super) async fn open_stream(
+        &self,
+        from: std::net::SocketAddr,
+        carries: Carries,
+        head: &[u8],
+    ) -> Result<Stream, Denial> {
         let limits = self.tunnels.relay.limits();
         let lost = |_: io::Error| Denial::TunnelWait;
-        match &self.session.line {
-            Line::Pool { pool, .. } => {
-                let mut stream = pool.take(limits.tunnel_waiting_max, limits.tunnel_wait()).await?;
-                let visit = Visit { request: self.request, from, carries: Carries::Stream };
-                let mut first = frames::frame(&visit);
-                first.extend_from_slice(head);
-                stream.write_all(&first).await.map_err(lost)?;
-                Ok(Way::Tcp(stream))
+        let mut stream = match &self.session.line {
+            Line::Pool { pool, .. } => pool.take(limits.tunnel_waiting_max, limits.tunnel_wait()).await?,
+            Line::Quic { connection, .. } => {
+                let opened = timeout(limits.tunnel_wait(), quic::open(connection)).await;
+                opened.map_err(|_| Denial::TunnelWait)?.map_err(lost)?
             }
-            Line::Yamux(line) => {
-                let mut stream = line.open(limits.tunnel_wait()).await?.compat();
-                stream.write_all(head).await.map_err(lost)?;
-                Ok(Way::Yamux(stream))
-            }
-        }
+            Line::Yamux(_) => return Err(Denial::TunnelClaim),
+        };
+        let visit = Visit { request: self.request, from, carries };
+        let mut first = frames::frame(&visit);
+        first.extend_from_slice(head);
+        stream.write_all(&first).await.map_err(lost)?;
+        stream.flush().await.map_err(lost)?;
+        Ok(stream)
     }
 }

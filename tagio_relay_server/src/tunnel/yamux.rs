@@ -4,7 +4,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use tagio_relay_core::{
     Denial, SourceNet,
-    tunnel::{Access, Claim, Owner, Route, SessionId},
+    tunnel::{Access, Claim, Owner, Quota, Route, SessionId},
 };
 use tagio_wire::tunnel::Manners;
 use tokio::{
@@ -12,7 +12,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use tokio_util::compat::TokioAsyncReadCompatExt;
+use tokio_util::{compat::TokioAsyncReadCompatExt, sync::CancellationToken};
 use tracing::{debug, info};
 use yamux::{Config, Connection, Mode, Stream};
 
@@ -76,7 +76,7 @@ pub(super) async fn serve(
 
 fn enter(tunnels: &Tunnels, net: SourceNet, line: YamuxLine) -> Result<SessionId, Denial> {
     let mut desk = tunnels.desk();
-    let claim = Claim { owner: Owner::Yamux, run: None, net, route: Route::Ingress };
+    let claim = Claim { owner: Owner::Yamux, quota: Quota::default(), run: None, net, route: Route::Ingress };
     let claimed = desk.book.claim(claim).map_err(|error| match error {
         tagio_relay_core::tunnel::ClaimError::Contested(_) => Denial::TunnelClaim,
         tagio_relay_core::tunnel::ClaimError::Denied(denial) => denial,
@@ -86,6 +86,7 @@ fn enter(tunnels: &Tunnels, net: SourceNet, line: YamuxLine) -> Result<SessionId
         access: Access::default(),
         manners: Manners::default(),
         line: Line::Yamux(line),
+        revoked: CancellationToken::new(),
         _door: None,
     };
     desk.sessions.insert(claimed.session, Arc::new(session));

@@ -1,5 +1,6 @@
 //! A relay with tunnels, clients of both kinds, services behind them and visitors.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+#![allow(clippy::print_stderr, reason = "shown when a test fails")]
 
 use std::{
     future::poll_fn,
@@ -11,9 +12,10 @@ use std::{
 use anyhow::Result;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tagio_relay_core::Limits;
-use tagio_relay_server::{Server, TunnelConfig};
-use tagio_tunnel::client::{self, ClientConfig, ClientError, ClientEvent, Target};
+use tagio_relay_server::{Config, Reloader, Server, TunnelConfig};
+use tagio_tunnel::client::{
+    self, Carrier, CarrierChoice, ClientConfig, ClientError, ClientEvent, Standing, Target,
+};
 use tagio_wire::tunnel::{Manners, Open, Place, TunnelSecret};
 use tempfile::TempDir;
 use tokio::{
@@ -26,6 +28,7 @@ use tokio::{
 use tokio_util::{
     compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt},
     sync::CancellationToken,
+    task::AbortOnDropHandle,
 };
 use zeroize::Zeroizing;
 
@@ -36,6 +39,8 @@ pub(crate) struct TunnelRelay {
     pub(crate) server: Relay,
     pub(crate) control: SocketAddr,
     pub(crate) ingress: SocketAddr,
+    reloader: Reloader,
+    config: Config,
 }
 
 pub(crate) async fn relay(change: impl FnOnce(&mut TunnelConfig)) -> TunnelRelay {
@@ -44,27 +49,34 @@ pub(crate) async fn relay(change: impl FnOnce(&mut TunnelConfig)) -> TunnelRelay
 
 pub(crate) async fn relay_with(
     change: impl FnOnce(&mut TunnelConfig),
-    bound: impl FnOnce(&mut Limits),
+    bound: impl FnOnce(&mut Config),
 ) -> TunnelRelay {
     let mut tunnel = TunnelConfig { control: ANY, ingress: ANY, tokens: vec![], domain: None, ports: None };
     change(&mut tunnel);
     start(tempfile::tempdir().unwrap(), tunnel, bound).await
 }
 
-async fn start(dir: TempDir, tunnel: TunnelConfig, bound: impl FnOnce(&mut Limits)) -> TunnelRelay {
+async fn start(dir: TempDir, tunnel: TunnelConfig, bound: impl FnOnce(&mut Config)) -> TunnelRelay {
     let mut config = crate::common::config(dir.path());
     config.tunnel = Some(tunnel);
-    bound(&mut config.limits);
+    bound(&mut config);
     let server = Server::bind(&config).await.unwrap();
-    let addrs = server.tunnel_addrs().unwrap();
+    let (addrs, reloader) = (server.tunnel_addrs().unwrap(), server.reloader());
     let server = Relay::running(dir, server);
-    TunnelRelay { server, control: addrs.control, ingress: addrs.ingress }
+    TunnelRelay { server, control: addrs.control, ingress: addrs.ingress, reloader, config }
 }
 
 impl TunnelRelay {
+    /// Has it read another configuration.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut TunnelConfig)) {
+        let mut config = self.config.clone();
+        change(config.tunnel.as_mut().unwrap());
+        self.reloader.reload(&config);
+    }
+
     /// Stops it and starts another at the same addresses.
     pub(crate) async fn restart(self) -> Self {
-        let Self { server, control, ingress } = self;
+        let Self { server, control, ingress, .. } = self;
         let dir = server.stop().await;
         let tunnel = TunnelConfig { control, ingress, tokens: vec![], domain: None, ports: None };
         start(dir, tunnel, |_| {}).await
@@ -76,6 +88,8 @@ pub(crate) fn config(relay: &TunnelRelay, target: SocketAddr) -> ClientConfig {
     ClientConfig {
         host: relay.control.ip().to_string(),
         port: relay.control.port(),
+        carrier: CarrierChoice::Auto,
+        key: None,
         token: None,
         place: Place::Any,
         manners: Manners::default(),
@@ -84,6 +98,10 @@ pub(crate) fn config(relay: &TunnelRelay, target: SocketAddr) -> ClientConfig {
         meter: Arc::default(),
         recorder: None,
     }
+}
+
+pub(crate) fn by(config: ClientConfig, carrier: CarrierChoice) -> ClientConfig {
+    ClientConfig { carrier, ..config }
 }
 
 pub(crate) fn with_token(config: ClientConfig, token: Option<&str>) -> ClientConfig {
@@ -105,10 +123,11 @@ pub(crate) fn hash(text: &str) -> TunnelSecret {
 /// A client that runs until the test ends.
 pub(crate) struct Tunnel {
     pub(crate) public: String,
+    pub(crate) carrier: Carrier,
     pub(crate) stop: CancellationToken,
     pub(crate) running: JoinHandle<Result<(), ClientError>>,
-    /// Kept so that nobody waits for a reader.
-    _events: mpsc::Receiver<ClientEvent>,
+    /// Says what happens later, for whoever reads a failed test.
+    _events: AbortOnDropHandle<()>,
 }
 
 impl Tunnel {
@@ -117,8 +136,13 @@ impl Tunnel {
         let stop = CancellationToken::new();
         let running = tokio::spawn(client::run(config, events_tx, stop.clone()));
         let event = timeout(PATIENCE, events.recv()).await.expect("an event").expect("the client runs");
-        let ClientEvent::Opened(public) = event else { panic!("{event:?}") };
-        Self { public, stop, running, _events: events }
+        let ClientEvent::Opened(Standing { public, carrier, .. }) = event else { panic!("{event:?}") };
+        let events = tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                eprintln!("tunnel: {event:?}");
+            }
+        });
+        Self { public, carrier, stop, running, _events: AbortOnDropHandle::new(events) }
     }
 
     pub(crate) async fn refused(config: ClientConfig) -> ClientError {

@@ -15,12 +15,25 @@ pub struct SessionId(pub u64);
 /// In whose name a route is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
-    /// Whoever knows the token with this number. Several sessions of one owner share a route's visitors.
-    Token(usize),
+    /// Whoever knows this token. Several sessions of one owner share a route's visitors.
+    Token(TokenId),
     /// One run of a client on a relay that wants no token.
     Run(TunnelRun),
     /// Clients that speak yamux and say nothing about themselves: the newest gets all visitors.
     Yamux,
+}
+
+/// Stands for a token: the same one as long as the token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenId(pub u64);
+
+/// What one token may have, where it is not the same as for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Tunnels at once; `None`: [`Limits::tunnels_per_client_max`].
+    pub tunnels_max: Option<u32>,
+    /// Visitors of all its tunnels at once; `None`: no more than each tunnel's own limit.
+    pub visits_max: Option<u32>,
 }
 
 /// [`tagio_wire::tunnel::Open::run`], comparable.
@@ -63,6 +76,8 @@ pub struct Naming {
 pub struct Claim {
     /// In whose name.
     pub owner: Owner,
+    /// What the owner may have.
+    pub quota: Quota,
     /// Which run of a client.
     pub run: Option<TunnelRun>,
     /// From where.
@@ -216,7 +231,7 @@ impl TunnelBook {
             Owner::Token(_) => count(&|other| other.owner == claim.owner),
             Owner::Run(_) | Owner::Yamux => count(&|other| other.net == claim.net),
         };
-        if per_owner >= limit(self.limits.tunnels_per_client_max) {
+        if per_owner >= limit(claim.quota.tunnels_max.unwrap_or(self.limits.tunnels_per_client_max)) {
             return Err(Denial::TunnelsPerClient);
         }
         Ok(())
@@ -298,6 +313,10 @@ impl TunnelBook {
             return Err(Denial::TunnelVisitsFull);
         }
         let request = self.next_request;
+        let session = self.sessions.get(&id).ok_or(Denial::TunnelUnknown)?;
+        if session.claim.quota.visits_max.is_some_and(|most| self.visits_of(session.claim.owner) >= most) {
+            return Err(Denial::TunnelVisitsPerToken);
+        }
         let session = self.sessions.get_mut(&id).ok_or(Denial::TunnelUnknown)?;
         if session.visits >= self.limits.tunnel_visits_per_client_max {
             return Err(Denial::TunnelVisitsPerClient);
@@ -307,6 +326,28 @@ impl TunnelBook {
         self.visits += 1;
         self.next_request += 1;
         Ok(request)
+    }
+
+    fn visits_of(&self, owner: Owner) -> u32 {
+        let own = self.sessions.values().filter(|session| session.claim.owner == owner);
+        own.map(|session| session.visits).sum()
+    }
+
+    /// Whether a session from this address stands.
+    pub fn is_known(&self, net: SourceNet) -> bool {
+        self.sessions.values().any(|session| session.claim.net == net)
+    }
+
+    /// Sessions of tokens that are not among `tokens`.
+    pub fn without_token(&self, tokens: &[TokenId]) -> Vec<SessionId> {
+        let is_out = |owner| matches!(owner, Owner::Token(token) if !tokens.contains(&token));
+        let out = self.sessions.iter().filter(|(_, session)| is_out(session.claim.owner));
+        out.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether whole names outside of the domain may be had from now on.
+    pub fn set_own_domains(&mut self, allowed: bool) {
+        self.naming.own_domains = allowed;
     }
 
     /// It is gone. Also right when the session went before it.

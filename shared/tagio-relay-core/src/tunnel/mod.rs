@@ -6,5 +6,5 @@ pub mod name;
 pub mod sni;
 
 pub use access::{Access, BadNetwork};
-pub use book::{Claim, ClaimError, Claimed, Naming, Owner, Route, SessionId, TunnelBook};
+pub use book::{Claim, ClaimError, Claimed, Naming, Owner, Quota, Route, SessionId, TokenId, TunnelBook};
 pub use name::HostName;

@@ -9,7 +9,7 @@
 use tagio_wire::{
     PublicKey, decode, encode,
     limits::PROTOCOL_VERSION,
-    session::{AuthFinish, AuthRefusal, AuthReply, AuthRequest, ProofRequest, SecretKind},
+    session::{AuthFinish, AuthRefusal, AuthReply, AuthRequest, Permission, ProofRequest, SecretKind},
 };
 
 use super::{
@@ -30,8 +30,8 @@ pub struct Visitor {
     pub key: PublicKey,
     /// What it calls itself; fit for one line of a prompt.
     pub name: String,
-    /// Whether it wants to look only.
-    pub view_only: bool,
+    /// What it wants to do.
+    pub wants: Permission,
 }
 
 /// What a host does next.
@@ -104,13 +104,14 @@ impl HostHandshake {
 
     fn handle_request(self, payload: &[u8], channel: Channel) -> Result<HostStep, HandshakeError> {
         let key = channel.noise().remote_key()?;
-        let answer = Answer { channel, visitor: Visitor { key, name: String::new(), view_only: false } };
+        let answer =
+            Answer { channel, visitor: Visitor { key, name: String::new(), wants: Permission::View } };
         if spoken_version(payload) != Some(PROTOCOL_VERSION) {
             let why = AuthRefusal::WrongVersion(PROTOCOL_VERSION);
             return Ok(HostStep::Refuse { frame: answer.refuse(why)?, why });
         }
         let request: AuthRequest = decode(payload).map_err(|_| HandshakeError::Malformed)?;
-        let visitor = Visitor { key, name: sanitised(&request.name), view_only: request.view_only };
+        let visitor = Visitor { key, name: sanitised(&request.name), wants: request.wants };
         let answer = Answer { visitor, ..answer };
         Ok(match request.proof {
             ProofRequest::Secret { kind, ke1 } => {

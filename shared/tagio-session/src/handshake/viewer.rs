@@ -3,7 +3,7 @@
 use tagio_wire::{
     PublicKey, decode, encode,
     limits::PROTOCOL_VERSION,
-    session::{AuthFinish, AuthRefusal, AuthReply, AuthRequest, ProofRequest, ViewerMessage},
+    session::{AuthFinish, AuthRefusal, AuthReply, AuthRequest, Permission, ProofRequest, ViewerMessage},
 };
 
 use super::{
@@ -38,8 +38,8 @@ pub struct ViewerIntent<'a> {
     pub exporter: Exporter,
     /// What it calls itself.
     pub name: &'a str,
-    /// Whether it wants to look only.
-    pub view_only: bool,
+    /// What it wants to do.
+    pub wants: Permission,
     /// How it means to be let in.
     pub credential: Credential,
 }
@@ -117,7 +117,7 @@ impl ViewerHandshake {
         let request = encode(&AuthRequest {
             version: PROTOCOL_VERSION,
             name: sanitised(intent.name),
-            view_only: intent.view_only,
+            wants: intent.wants,
             proof,
         });
         let mut noise = Noise::viewer(intent.identity, intent.host_key, &intent.exporter);

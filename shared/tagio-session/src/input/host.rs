@@ -39,7 +39,7 @@ impl HostInput {
 
     /// An event of the input lane.
     pub fn handle_event(&mut self, event: InputEvent) -> Vec<InputEvent> {
-        if self.permission == Permission::View {
+        if self.permission != Permission::Control {
             return Vec::new();
         }
         match event {
@@ -78,11 +78,11 @@ impl HostInput {
         }
     }
 
-    /// What the viewer may do has changed. One that may only look lets go of everything.
+    /// What the viewer may do has changed. One that may not control lets go of everything.
     pub fn set_permission(&mut self, permission: Permission) -> Vec<InputEvent> {
         self.permission = permission;
         match permission {
-            Permission::View => self.release_all(),
+            Permission::Ports | Permission::View => self.release_all(),
             Permission::Control => Vec::new(),
         }
     }

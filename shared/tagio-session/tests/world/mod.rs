@@ -10,7 +10,7 @@ use tagio_session::{
 };
 use tagio_wire::{
     PublicKey, decode,
-    session::{AuthFinish, AuthRefusal, SecretKind, ViewerMessage},
+    session::{AuthFinish, AuthRefusal, Permission, SecretKind, ViewerMessage},
 };
 
 /// Whether the viewer knows whom it calls.
@@ -59,7 +59,7 @@ impl World {
             host_key,
             exporter: self.exporter,
             name: "Ada",
-            view_only: false,
+            wants: Permission::Control,
             credential,
         }
     }

@@ -4,17 +4,24 @@ use std::{io, sync::Arc, time::Duration};
 
 use tagio_wire::tunnel::{Carries, DataHello, POOL_IDLE_SECS, TunnelPreface, Visit};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{sleep, timeout},
 };
 use tracing::{debug, warn};
 
 use super::{
+    connect::{self, Way},
+    flow,
     pool::{Entry, Link, Stage},
     targets::Target,
 };
-use crate::{frames, pipe, tuning};
+use crate::{
+    frames,
+    pipe::{self, End},
+    stream::Stream,
+    tuning,
+};
 
 /// Time to reach the relay.
 const RELAY_CONNECT: Duration = Duration::from_secs(10);
@@ -47,36 +54,56 @@ pub(super) async fn serve(link: Arc<Link>, mut entry: Entry, idle_wanted: usize)
         }
     };
     entry.enter(Stage::Visit);
-    match visit.carries {
-        Carries::Stream => serve_stream(&link, &mut stream, &visit).await,
-        Carries::Datagrams => debug!(request = visit.request, "no datagrams here"),
+    attend(&link, stream, &visit).await;
+}
+
+/// Serves a visitor on a stream that the relay has opened.
+pub(super) async fn serve_opened(link: Arc<Link>, _entry: Entry, mut stream: Stream) {
+    // Its first bytes may wait behind those of many others.
+    match timeout(SURPLUS, frames::read(&mut stream)).await {
+        Ok(Ok(visit)) => attend(&link, stream, &visit).await,
+        Ok(Err(_)) | Err(_) => stream.abort(),
     }
 }
 
-async fn dial(link: &Link) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(link.at).await?;
+async fn attend(link: &Link, mut stream: Stream, visit: &Visit) {
+    match visit.carries {
+        Carries::Stream => serve_stream(link, &mut stream, visit).await,
+        Carries::Datagrams => serve_flow(link, stream, visit).await,
+    }
+}
+
+async fn dial(link: &Link) -> io::Result<Stream> {
+    let Way::Dialled { at, tls } = &link.way else { return Err(io::ErrorKind::Unsupported.into()) };
+    let stream = TcpStream::connect(at).await?;
     tuning::tune(&stream);
+    let mut stream = connect::wrap(stream, tls.as_ref()).await?;
     let hello = DataHello { session: link.session, pool_key: link.pool_key };
     stream.write_all(&[&TunnelPreface::Data.bytes()[..], &frames::frame(&hello)].concat()).await?;
+    stream.flush().await?;
     Ok(stream)
 }
 
 /// Waits for a visitor; `None` when too many wait.
 async fn wait(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     entry: &Entry,
     idle_wanted: usize,
 ) -> Result<Option<Visit>, frames::FrameError> {
-    while timeout(SURPLUS, stream.readable()).await.is_err() {
-        if entry.census().idle() > idle_wanted {
-            return Ok(None);
+    loop {
+        // A single byte: nothing is lost when the time is up before it.
+        match timeout(SURPLUS, stream.read_u8()).await {
+            Ok(first) => {
+                let frame = timeout(FRAME, frames::read_after(first?, stream)).await;
+                return frame.map_err(io::Error::from)?.map(Some);
+            }
+            Err(_) if entry.census().idle() > idle_wanted => return Ok(None),
+            Err(_) => {}
         }
     }
-    let frame = timeout(FRAME, frames::read(stream)).await.map_err(io::Error::from)?;
-    frame.map(Some)
 }
 
-async fn serve_stream(link: &Link, stream: &mut TcpStream, visit: &Visit) {
+async fn serve_stream(link: &Link, stream: &mut Stream, visit: &Visit) {
     let Visit { request, from, .. } = visit;
     for index in link.targets.in_order() {
         let target = &link.targets.list()[index];
@@ -86,7 +113,7 @@ async fn serve_stream(link: &Link, stream: &mut TcpStream, visit: &Visit) {
                 let _visit = link.targets.begin_visit(index);
                 debug!(request, %from, %target, "visitor");
                 tuning::tune(&local);
-                let joined = pipe::join(stream, &mut local, &link.meter).await;
+                let joined = pipe::join_stream(&mut local, stream, End::Client, &link.meter).await;
                 return match joined {
                     Ok(()) => debug!(request, "visitor left"),
                     Err(error) => debug!(request, %error, "visitor cut off"),
@@ -98,7 +125,17 @@ async fn serve_stream(link: &Link, stream: &mut TcpStream, visit: &Visit) {
             }
         }
     }
-    tuning::abort(stream);
+    stream.abort();
+}
+
+async fn serve_flow(link: &Link, stream: Stream, visit: &Visit) {
+    let Visit { request, from, .. } = visit;
+    let index = link.targets.in_order()[0];
+    let target = &link.targets.list()[index];
+    let _visit = link.targets.begin_visit(index);
+    debug!(request, %from, %target, "flow");
+    let ended = flow::carry(stream, target, &link.meter).await;
+    debug!(request, ?ended, "flow ended");
 }
 
 /// Reaches a local target.

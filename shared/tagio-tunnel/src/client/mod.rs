@@ -1,7 +1,9 @@
 //! The client of one reverse tunnel, from its first connection to its end.
 
 mod backoff;
+mod connect;
 mod data;
+mod flow;
 mod pool;
 mod session;
 mod targets;
@@ -9,7 +11,10 @@ mod targets;
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use rand::RngExt;
-use tagio_wire::tunnel::{Manners, Place, TunnelRefusal, TunnelSecret};
+use tagio_wire::{
+    PublicKey,
+    tunnel::{Manners, Place, TunnelRefusal, TunnelSecret},
+};
 use thiserror::Error;
 use tokio::{
     sync::mpsc,
@@ -18,9 +23,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::{frames::FrameError, inspect::Recorder, pipe::Meter};
+use crate::{frames::FrameError, greeting::GreetingError, inspect::Recorder, pipe::Meter};
 use backoff::Backoff;
 use session::{Ended, Session};
+
+pub use connect::{Carrier, CarrierChoice};
 pub use targets::Target;
 
 /// A session that lasted so long was a good one: the next try after it comes soon.
@@ -33,7 +40,11 @@ pub struct ClientConfig {
     pub host: String,
     /// Its tunnel port.
     pub port: u16,
-    /// What the relay asks for.
+    /// What it travels in.
+    pub carrier: CarrierChoice,
+    /// The relay's key. Without it the first one seen is trusted, for this run.
+    pub key: Option<PublicKey>,
+    /// What the relay asks for, and has to know itself.
     pub token: Option<Zeroizing<String>>,
     /// Where visitors come in.
     pub place: Place,
@@ -52,15 +63,38 @@ pub struct ClientConfig {
 /// What happens to a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// Visitors may come, to this host and port.
-    Opened(String),
+    /// Visitors may come.
+    Opened(Standing),
     /// It does not stand; the client tries again.
     Down(String),
+}
+
+/// A tunnel that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Host and port by which visitors come.
+    pub public: String,
+    /// What it travels in.
+    pub carrier: Carrier,
+    /// The key that the relay has proven, to be pinned.
+    pub relay_key: PublicKey,
 }
 
 /// Why a tunnel was given up.
 #[derive(Debug, Error)]
 pub enum ClientError {
+    /// Its key is another one than expected.
+    #[error(
+        "the relay did not prove the expected key; if it was set up anew, ask its admin for the new key and put it \
+         behind the address: HOST:PORT#KEY"
+    )]
+    NotTheRelay,
+    /// It does not know the token that it was shown.
+    #[error(
+        "the relay does not know the token: it wants none, or somebody stands in between; leave --token out, or give \
+         the relay's key: HOST:PORT#KEY"
+    )]
+    NoProof,
     /// The relay does not want it.
     #[error("the relay refuses the tunnel: {}", sentence(.0))]
     Refused(TunnelRefusal),
@@ -77,6 +111,12 @@ enum AttemptError {
     #[error("no answer in time")]
     Silent,
     #[error(transparent)]
+    Greeting(#[from] GreetingError),
+    #[error("the relay did not prove the expected key")]
+    NotTheRelay,
+    #[error("the relay does not know the token")]
+    NoProof,
+    #[error(transparent)]
     Frame(#[from] FrameError),
     #[error("the relay refuses the tunnel: {}", sentence(.0))]
     Refused(TunnelRefusal),
@@ -89,7 +129,7 @@ enum AttemptError {
 /// # Errors
 /// What trying again would not mend.
 pub async fn run(
-    config: ClientConfig,
+    mut config: ClientConfig,
     events: mpsc::Sender<ClientEvent>,
     stop: CancellationToken,
 ) -> Result<(), ClientError> {
@@ -105,8 +145,11 @@ pub async fn run(
         let problem = match opened {
             Ok(session) => {
                 stood = true;
+                let standing = session.standing(&config.host);
+                // Trust on first use: from now on it has to be this one.
+                config.key = Some(standing.relay_key);
                 // Nobody listens any more: then nobody has to know.
-                let _ = events.send(ClientEvent::Opened(session.public(&config.host))).await;
+                let _ = events.send(ClientEvent::Opened(standing)).await;
                 match session.serve(&stop).await {
                     Ended::Stopped => return Ok(()),
                     Ended::Replaced => return Err(ClientError::Replaced),
@@ -116,6 +159,8 @@ pub async fn run(
             Err(AttemptError::Refused(refusal)) if is_final(&refusal, stood) => {
                 return Err(ClientError::Refused(refusal));
             }
+            Err(AttemptError::NotTheRelay) if !stood => return Err(ClientError::NotTheRelay),
+            Err(AttemptError::NoProof) if !stood => return Err(ClientError::NoProof),
             Err(error) => error.to_string(),
         };
         if started.elapsed() >= GOOD_SESSION {
@@ -170,6 +215,7 @@ impl fmt::Debug for ClientConfig {
         f.debug_struct("ClientConfig")
             .field("host", &self.host)
             .field("port", &self.port)
+            .field("carrier", &self.carrier)
             .field("token", &token)
             .field("place", &self.place)
             .field("targets", &self.targets)

@@ -1,7 +1,8 @@
 //! Data connections: some always wait at the relay, so that a visitor never waits for one to be made.
 
 use std::{
-    net::SocketAddr,
+    future::pending,
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,8 +13,11 @@ use tagio_wire::tunnel::TunnelSecret;
 use tokio::{sync::Notify, task::JoinSet};
 use tracing::error;
 
-use super::{data, targets::Targets};
-use crate::pipe::Meter;
+use super::{connect::Way, data, targets::Targets};
+use crate::{
+    pipe::Meter,
+    stream::{Stream, quic},
+};
 
 /// Connections that are made at once. With those that wait they stay below the openings that a relay bears from one
 /// address, which are 64.
@@ -23,7 +27,7 @@ const IDLE_MAX: usize = 64;
 
 /// What every data connection of a session knows.
 pub(super) struct Link {
-    pub(super) at: SocketAddr,
+    pub(super) way: Way,
     pub(super) session: u64,
     pub(super) pool_key: TunnelSecret,
     pub(super) targets: Arc<Targets>,
@@ -68,9 +72,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn new(census: Arc<Census>) -> Self {
-        census.of(Stage::Dialing).fetch_add(1, Ordering::Relaxed);
-        Self { census, stage: Stage::Dialing }
+    fn new(census: Arc<Census>, stage: Stage) -> Self {
+        census.of(stage).fetch_add(1, Ordering::Relaxed);
+        Self { census, stage }
     }
 
     pub(super) fn enter(&mut self, stage: Stage) {
@@ -102,13 +106,26 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(link: Link, idle_wanted: usize) -> Self {
-        Self {
-            link: Arc::new(link),
-            census: Arc::default(),
-            tasks: JoinSet::new(),
-            idle_wanted: idle_wanted.min(IDLE_MAX),
+    pub(super) fn new(link: Link, wanted: usize) -> Self {
+        let idle_wanted = match link.way {
+            Way::Dialled { .. } => wanted.min(IDLE_MAX),
+            Way::Quic { .. } => 0,
+        };
+        Self { link: Arc::new(link), census: Arc::default(), tasks: JoinSet::new(), idle_wanted }
+    }
+
+    /// The next stream that the relay opens, where it does.
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match &self.link.way {
+            Way::Dialled { .. } => pending().await,
+            Way::Quic { connection, .. } => quic::accept(connection).await,
         }
+    }
+
+    /// Serves it.
+    pub(super) fn receive(&mut self, stream: Stream) {
+        let entry = Entry::new(Arc::clone(&self.census), Stage::Visit);
+        self.tasks.spawn(data::serve_opened(Arc::clone(&self.link), entry, stream));
     }
 
     /// Waits until it is worth to look whether some are missing.
@@ -151,7 +168,7 @@ impl Pool {
     fn spawn(&mut self, count: usize) {
         let room = DIALS_MAX.saturating_sub(self.census.dialing.load(Ordering::Relaxed));
         for _ in 0..count.min(room) {
-            let entry = Entry::new(Arc::clone(&self.census));
+            let entry = Entry::new(Arc::clone(&self.census), Stage::Dialing);
             self.tasks.spawn(data::serve(Arc::clone(&self.link), entry, self.idle_wanted));
         }
     }

@@ -4,16 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tagio_wire::{
     limits::PROTOCOL_VERSION,
-    tunnel::{
-        ClientNote, Open, OpenReply, Opened, RelayNote, TUNNEL_SILENCE_SECS, TunnelPreface, TunnelSecret,
-    },
+    tunnel::{ClientNote, Open, OpenReply, Opened, RelayNote, TUNNEL_SILENCE_SECS, TunnelSecret},
 };
 use tokio::{
-    io::AsyncWriteExt,
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{ReadHalf, WriteHalf, split},
     sync::mpsc,
     task::JoinSet,
     time::{Instant, interval, sleep_until, timeout},
@@ -22,11 +16,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{
-    AttemptError, ClientConfig,
+    AttemptError, ClientConfig, Standing,
+    connect::{self, Met},
     pool::{Link, Pool},
     targets::Targets,
 };
-use crate::{frames, proof, tuning};
+use crate::{
+    frames,
+    proof::{self, Prover},
+    stream::Stream,
+};
 
 /// Time for connecting and opening together: four round trips over a satellite with loss.
 const OPENING: Duration = Duration::from_secs(10);
@@ -39,10 +38,9 @@ const NOTES_QUEUE: usize = 16;
 
 /// A tunnel that stands.
 pub(super) struct Session {
-    stream: TcpStream,
+    met: Met,
     opened: Opened,
     config: ClientConfig,
-    at: std::net::SocketAddr,
 }
 
 /// How a session ended.
@@ -62,49 +60,50 @@ impl Session {
     }
 
     async fn try_open(config: &ClientConfig, run: TunnelSecret) -> Result<Self, AttemptError> {
-        let stream = TcpStream::connect((config.host.as_str(), config.port)).await;
-        let mut stream = stream.map_err(AttemptError::Connect)?;
-        tuning::tune(&stream);
-        let at = stream.peer_addr().map_err(AttemptError::Connect)?;
-        stream.write_all(&TunnelPreface::Control.bytes()).await.map_err(AttemptError::Connect)?;
-        let RelayNote::Challenge(challenge) = frames::read(&mut stream).await? else {
-            return Err(frames::FrameError::Malformed.into());
+        let mut met = connect::meet(config).await?;
+        let prove = |by| {
+            let token = config.token.as_ref()?;
+            Some(proof::prove(by, token.as_bytes(), &met.hash, &run))
         };
-        let prove = |token: &zeroize::Zeroizing<String>| proof::prove(token.as_bytes(), &challenge, &run);
+        let (ours, expected) = (prove(Prover::Client), prove(Prover::Relay));
         let open = Open {
             version: PROTOCOL_VERSION,
             run,
-            proof: config.token.as_ref().map(prove),
+            proof: ours,
             place: config.place.clone(),
             manners: config.manners.clone(),
         };
-        frames::write(&mut stream, &open).await.map_err(AttemptError::Connect)?;
-        match frames::read(&mut stream).await? {
-            OpenReply::Opened(opened) => Ok(Self { stream, opened, config: config.clone(), at }),
-            OpenReply::Refused(refusal) => Err(AttemptError::Refused(refusal)),
+        frames::write(&mut met.stream, &open).await.map_err(AttemptError::Connect)?;
+        let opened = match frames::read(&mut met.stream).await? {
+            OpenReply::Opened(opened) => opened,
+            OpenReply::Refused(refusal) => return Err(AttemptError::Refused(refusal)),
+        };
+        let is_proven = |expected| opened.proof.is_some_and(|shown| proof::is_same(&shown, expected));
+        // A key that was expected, and is proven, needs no second proof.
+        if config.key.is_none() && !expected.as_ref().is_none_or(is_proven) {
+            return Err(AttemptError::NoProof);
         }
+        Ok(Self { met, opened, config: config.clone() })
     }
 
-    /// Where visitors come in.
-    pub(super) fn public(&self, dialled: &str) -> String {
+    /// What may be told of it; `dialled` is the relay's name on this side.
+    pub(super) fn standing(&self, dialled: &str) -> Standing {
         let host = self.opened.host.as_deref().unwrap_or(dialled);
-        if host.contains(':') {
-            format!("[{host}]:{}", self.opened.port)
-        } else {
-            format!("{host}:{}", self.opened.port)
-        }
+        let port = self.opened.port;
+        let public = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        Standing { public, carrier: self.met.way.carrier(), relay_key: self.met.relay_key }
     }
 
     /// Serves visitors until the connection ends.
     pub(super) async fn serve(self, stop: &CancellationToken) -> Ended {
-        let Self { stream, opened, config, at } = self;
-        let (read, write) = stream.into_split();
+        let Self { met, opened, config } = self;
+        let (read, write) = split(met.stream);
         let (notes_tx, notes) = mpsc::channel(NOTES_QUEUE);
         let mut tasks = JoinSet::new();
         tasks.spawn(read_notes(read, notes_tx));
         let targets = Arc::new(Targets::new(config.targets));
         let link = Link {
-            at,
+            way: met.way,
             session: opened.session,
             pool_key: opened.pool_key,
             targets: Arc::clone(&targets),
@@ -117,7 +116,7 @@ impl Session {
 
 /// A session's parts while it serves. All its tasks end with it.
 struct Serving {
-    write: OwnedWriteHalf,
+    write: WriteHalf<Stream>,
     notes: mpsc::Receiver<RelayNote>,
     pool: Pool,
     targets: Arc<Targets>,
@@ -143,6 +142,10 @@ impl Serving {
                     }
                 }
                 () = self.pool.changed() => self.pool.fill(),
+                stream = self.pool.accept() => match stream {
+                    Ok(stream) => self.pool.receive(stream),
+                    Err(error) => return Ended::Lost(format!("the relay is gone: {error}")),
+                },
                 _ = checks.tick() => self.check().await,
                 () = sleep_until(silent_at) => return Ended::Lost("the relay is silent".to_owned()),
                 () = stop.cancelled(), if leave_until.is_none() => {
@@ -168,8 +171,6 @@ impl Serving {
                 self.pool.close();
             }
             RelayNote::Replaced => return Some(Ended::Replaced),
-            // Only ever the first note.
-            RelayNote::Challenge(_) => return Some(Ended::Lost("the relay makes no sense".to_owned())),
         }
         None
     }
@@ -202,7 +203,7 @@ impl Serving {
     }
 }
 
-async fn read_notes(mut read: OwnedReadHalf, notes: mpsc::Sender<RelayNote>) {
+async fn read_notes(mut read: ReadHalf<Stream>, notes: mpsc::Sender<RelayNote>) {
     while let Ok(note) = frames::read(&mut read).await {
         if notes.send(note).await.is_err() {
             return;

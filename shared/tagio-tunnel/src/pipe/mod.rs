@@ -1,9 +1,11 @@
-//! Moves bytes between two TCP connections until both directions have ended.
+//! Moves bytes between a socket and a stream until both directions have ended.
 //!
 //! A direction that has ended on one side is ended on the other and no more: whoever has said all may still listen.
-//! Small pieces are copied; on Linux, what flows without a pause moves by `splice` and is never seen by the program.
+//! Between two sockets small pieces are copied; on Linux, what flows without a pause moves by `splice` and is never seen
+//! by the program. What is encrypted in between is copied.
 //! A direction that waits holds no memory.
 
+mod copy;
 #[cfg(target_os = "linux")]
 mod splice;
 
@@ -20,7 +22,7 @@ use tokio::{
     },
 };
 
-use crate::tuning;
+use crate::{stream::Stream, tuning};
 
 /// Bytes that are copied at once: what a page of text fits into.
 const COPY_BYTES: usize = 32 * 1024;
@@ -35,6 +37,43 @@ pub struct Meter {
     pub inward: AtomicU64,
     /// From the local service to visitors.
     pub outward: AtomicU64,
+}
+
+/// Which end of a stream is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The relay's: the socket is a visitor's.
+    Relay,
+    /// The client's: the socket is the local service's.
+    Client,
+}
+
+/// As [`join`], between a socket and whatever leads to the other end.
+///
+/// # Errors
+/// Of the connection that broke.
+pub async fn join_stream(
+    socket: &mut TcpStream,
+    stream: &mut Stream,
+    end: End,
+    meter: &Meter,
+) -> io::Result<()> {
+    if let Stream::Tcp(stream) = stream {
+        return match end {
+            End::Relay => join(socket, stream, meter).await,
+            End::Client => join(stream, socket, meter).await,
+        };
+    }
+    let counts = match end {
+        End::Relay => [&meter.inward, &meter.outward],
+        End::Client => [&meter.outward, &meter.inward],
+    };
+    let joined = copy::join(socket, stream, counts).await;
+    if joined.is_err() {
+        tuning::abort(socket);
+        stream.abort();
+    }
+    joined
 }
 
 /// Moves bytes until both directions have ended. When either connection breaks, both are reset.
@@ -57,7 +96,7 @@ pub async fn join(visitor: &mut TcpStream, local: &mut TcpStream, meter: &Meter)
 /// Moves one direction to its end, and tells the receiver.
 async fn flow(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, count: &AtomicU64) -> io::Result<()> {
     loop {
-        match copy(&mut from, &mut to, count).await? {
+        match copy_small(&mut from, &mut to, count).await? {
             Pause::Ended => break,
             #[cfg(target_os = "linux")]
             Pause::Flowing => match splice::splice(from.as_ref(), to.as_ref(), count).await? {
@@ -82,7 +121,7 @@ enum Pause {
     Flowing,
 }
 
-async fn copy(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Pause> {
+async fn copy_small(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Pause> {
     #[cfg(target_os = "linux")]
     let mut full_reads = 0;
     loop {

@@ -9,6 +9,7 @@ use tagio_wire::{
     input::{InputEvent, PointerMove},
     leg::Datagram,
     picture::{CursorUpdate, UpdateHeader, VideoHeader},
+    port::{PortPiece, PortReply, PortRequest},
     session::{AuthFinish, AuthReply, AuthRequest, HostMessage, StreamKind, ViewWish, ViewerMessage},
     tunnel::{ClientNote, DataHello, Open, OpenReply, RelayNote, Visit},
 };
@@ -29,6 +30,8 @@ pub(crate) fn messages(data: &[u8]) -> usize {
         same::<ViewWish>(data),
         same::<PointerMove>(data),
         same::<InputEvent>(data),
+        same::<PortRequest>(data),
+        same::<PortReply>(data),
         same::<Open>(data),
         same::<OpenReply>(data),
         same::<ClientNote>(data),
@@ -61,6 +64,10 @@ pub(crate) fn messages(data: &[u8]) -> usize {
     }
     if let Some(datagram) = Datagram::parse(data) {
         assert_eq!(Datagram::parse(&datagram.bytes()), Some(datagram));
+        taken += 1;
+    }
+    if let Some(piece) = PortPiece::parse(data) {
+        assert_eq!(piece.bytes(), data);
         taken += 1;
     }
     if let Some(first) = data.first_chunk() {

@@ -14,8 +14,10 @@ use tagio_wire::{
     leg::{Channel, Datagram, PunchToken},
     nat::Mapping,
     picture::{Band, Codec, CursorShape, CursorUpdate, Timing, UpdateHeader, VideoCodec, VideoHeader},
+    port::{PortPiece, PortRefusal, PortReply, PortRequest, PortTarget},
     session::{
-        AuthRequest, Candidates, HostMessage, Monitor, ProofRequest, SecretKind, ViewWish, ViewerMessage,
+        AuthRequest, Candidates, HostMessage, Monitor, Permission, ProofRequest, SecretKind, ViewWish,
+        ViewerMessage,
     },
     tunnel::{ClientNote, Manners, Open, OpenReply, Opened, Place, RelayNote, TunnelSecret},
 };
@@ -52,17 +54,21 @@ fn honest() -> Vec<Vec<u8>> {
         place: Place::Name("app".to_owned()),
         manners: Manners { allow: vec!["192.0.2.0/24".to_owned()], ..Manners::default() },
     };
-    let opened = Opened { session: 9, pool_key: secret, host: None, port: 8081, pool: 8 };
+    let opened =
+        Opened { session: 9, pool_key: secret, host: None, port: 8081, pool: 8, proof: Some(secret) };
     let pointer = PointerMove { number: 5, to: Point::new(-3, 700) };
     vec![
         encode(&update),
         encode(&video),
         encode(&CursorUpdate::Shape(shape)),
-        encode(&AuthRequest { version: 1, name: "desk".to_owned(), view_only: false, proof }),
+        encode(&AuthRequest { version: 1, name: "desk".to_owned(), wants: Permission::Control, proof }),
         encode(&ViewerMessage::Candidates(candidates)),
         encode(&ViewerMessage::View(ViewWish::default())),
         encode(&HostMessage::Monitors(vec![monitor])),
         encode(&InputEvent::Pointer(pointer)),
+        encode(&PortRequest::Connect(PortTarget { host: "localhost".to_owned(), port: 5432 })),
+        encode(&PortReply::Refused(PortRefusal::ViewOnly)),
+        PortPiece::Credit(32_768).bytes(),
         encode(&open),
         encode(&OpenReply::Opened(opened)),
         encode(&ClientNote::Healthy(true)),

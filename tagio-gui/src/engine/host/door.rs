@@ -10,10 +10,11 @@ use tagio_session::{
     IdentityKey,
     guard::RotateCode,
     handshake::{Admission, HostHandshake, HostStep, ResumeRequest, SecretRequest},
+    ports::{PortAccess, PortPolicy},
 };
 use tagio_transport::{Connection, Endpoint, Incoming, RecvStream, SendStream};
 use tagio_wire::{
-    encode,
+    PublicKey, encode,
     session::{
         AuthFinish, AuthRefusal, CONTROL_FRAME_BYTES_MAX, CONTROL_PRIORITY, HostMessage, Permission,
         SecretKind, ViewerMessage,
@@ -40,7 +41,7 @@ use crate::{
 /// processor's key stretching.
 const PROOF_DEADLINE: Duration = Duration::from_secs(15);
 /// How long the host's user has to answer.
-const ASK_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const ASK_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a visitor waits for the screen to be opened.
 const SCREEN_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -60,6 +61,8 @@ pub(super) struct House {
     pub(super) permission: Permission,
     /// The most that a viewer is allowed, whoever is asked.
     pub(super) permission_max: Permission,
+    /// Which ports viewers may use.
+    pub(super) ports: PortPolicy,
     /// Where the relay sees this host.
     pub(super) observed: Option<SocketAddr>,
     /// Places for viewers.
@@ -72,12 +75,14 @@ pub(super) struct Entry {
     /// `None`: it resumed, with this permission.
     kind: Option<SecretKind>,
     permission: Permission,
+    /// What it was allowed of ports before its connection was lost.
+    ports: PortAccess,
 }
 
 impl Entry {
     /// What the viewer asks for.
     pub(super) fn wanted(&self) -> Permission {
-        if self.admission.visitor.view_only { Permission::View } else { Permission::Control }
+        self.admission.visitor.wants
     }
 }
 
@@ -99,8 +104,8 @@ pub(super) async fn receive(house: House, viewer: ViewerId, incoming: Incoming) 
     };
     let key = entry.admission.visitor.key;
     let over = match admit(&house, viewer, &connection, &mut control.send, &entry).await {
-        Ok(Admitted { permission, layout, _place }) => {
-            let visit = Visit::new(&house, viewer, &connection, &entry, permission, layout);
+        Ok(Admitted { permission, ports, layout, _place }) => {
+            let visit = Visit::new(&house, viewer, &connection, &entry, permission, ports, layout);
             visit.run(control).await
         }
         Err(refusal) => {
@@ -180,7 +185,12 @@ async fn resume(
     house.notes.send(Note::Resumed(redeemed.id)).await.ok();
     let resumed = request.resumed()?;
     control.send.write_frame(&resumed.frame).await?;
-    Ok(Ok(Entry { admission: resumed.admission, kind: None, permission: redeemed.permission }))
+    Ok(Ok(Entry {
+        admission: resumed.admission,
+        kind: None,
+        permission: redeemed.permission,
+        ports: redeemed.ports,
+    }))
 }
 
 /// Challenges the viewer to prove its secret. The inner error is the frame that says no.
@@ -215,7 +225,8 @@ async fn prove(
         return Ok(Err(encode(&HostMessage::Refused(AuthRefusal::WrongSecret))));
     };
     house.rotate(rotate).await;
-    Ok(Ok(Entry { admission, kind: Some(kind), permission: house.permission }))
+    let ports = PortAccess::Nothing;
+    Ok(Ok(Entry { admission, kind: Some(kind), permission: house.permission, ports }))
 }
 
 impl House {
@@ -224,10 +235,22 @@ impl House {
             self.notes.send(Note::CodeSpent).await.ok();
         }
     }
+
+    /// Puts a question to the user; `None` is no, or silence.
+    pub(super) async fn ask(&self, asking: AskingViewer, key: PublicKey) -> Option<Permission> {
+        let viewer = asking.viewer;
+        let (answer_tx, answer) = oneshot::channel();
+        self.notes.send(Note::Asking { asking, key, answer: answer_tx }).await.ok()?;
+        let answered = timeout(ASK_DEADLINE, answer).await.ok().and_then(Result::ok).flatten();
+        self.notes.send(Note::Asked(viewer)).await.ok();
+        answered
+    }
 }
 
 struct Admitted {
     permission: Permission,
+    /// What is allowed of ports without another question.
+    ports: PortAccess,
     layout: ScreenLayout,
     /// Kept for as long as the visit lasts.
     _place: OwnedSemaphorePermit,
@@ -241,16 +264,25 @@ async fn admit(
     send: &mut SendStream,
     entry: &Entry,
 ) -> Result<Admitted, AuthRefusal> {
+    let wants_ports = entry.wanted() == Permission::Ports;
+    if wants_ports && house.ports == PortPolicy::Off {
+        return Err(AuthRefusal::NoPorts);
+    }
     let place = Arc::clone(&house.places).try_acquire_owned().map_err(|_| AuthRefusal::Full)?;
+    let mut ports = entry.ports;
     let allowed = if house.ask && entry.kind == Some(SecretKind::Code) {
         send_message(send, &HostMessage::Asking).await.map_err(|_| AuthRefusal::Declined)?;
-        tokio::select! {
+        let allowed = tokio::select! {
             answer = ask(house, viewer, entry) => answer.ok_or(AuthRefusal::Declined)?,
             _ = connection.closed() => {
                 house.notes.send(Note::Asked(viewer)).await.ok();
                 return Err(AuthRefusal::Declined);
             }
+        };
+        if wants_ports {
+            ports = ports.max(PortAccess::Own);
         }
+        allowed
     } else {
         entry.permission
     };
@@ -258,10 +290,14 @@ async fn admit(
     if permission == Permission::Control && !house.hands.open().await {
         permission = Permission::View;
     }
+    if wants_ports {
+        // A screen that nobody looks at need not be there.
+        return Ok(Admitted { permission, ports, layout: ScreenLayout::default(), _place: place });
+    }
     let mut screen = house.picture.screen();
     let opened = timeout(SCREEN_DEADLINE, screen.wait_for(|state| *state != ScreenState::Opening)).await;
     match opened.ok().and_then(Result::ok).map(|state| state.clone()) {
-        Some(ScreenState::Ready(layout)) => Ok(Admitted { permission, layout, _place: place }),
+        Some(ScreenState::Ready(layout)) => Ok(Admitted { permission, ports, layout, _place: place }),
         _ => Err(AuthRefusal::NoScreen),
     }
 }
@@ -269,18 +305,15 @@ async fn admit(
 /// The user's answer; `None` is no, or silence.
 async fn ask(house: &House, viewer: ViewerId, entry: &Entry) -> Option<Permission> {
     let visitor = &entry.admission.visitor;
-    let (answer_tx, answer) = oneshot::channel();
     let asking = AskingViewer {
         viewer,
         name: visitor.name.clone(),
         fingerprint: visitor.key.fingerprint(),
         phrase: entry.admission.phrase.to_string(),
-        view_only: visitor.view_only,
+        wants: visitor.wants,
+        port: None,
         known: false,
         until: Instant::now() + ASK_DEADLINE,
     };
-    house.notes.send(Note::Asking { asking, key: visitor.key, answer: answer_tx }).await.ok()?;
-    let answered = timeout(ASK_DEADLINE, answer).await.ok().and_then(Result::ok).flatten();
-    house.notes.send(Note::Asked(viewer)).await.ok();
-    answered
+    house.ask(asking, visitor.key).await
 }

@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use tagio_session::{IdentityKey, StoredSecret};
+use tagio_session::{IdentityKey, StoredSecret, ports::PortPolicy};
 use tagio_transport::PathKind;
-use tagio_wire::{Fingerprint, PeerId, session::Permission};
+use tagio_wire::{Fingerprint, PeerId, port::PortTarget, session::Permission};
 use tokio::sync::{mpsc, watch};
 
 use crate::engine::{
@@ -35,6 +35,8 @@ pub struct HostConfig {
     pub permission: Permission,
     /// The most that a viewer is allowed, whoever is asked.
     pub permission_max: Permission,
+    /// Which ports viewers may use.
+    pub ports: PortPolicy,
     /// Folder of settings and known peers.
     pub data_dir: PathBuf,
 }
@@ -56,6 +58,8 @@ pub enum HostEvent {
     Connected(Fingerprint, PathKind),
     /// Its packets travel this way from now on.
     Path(Fingerprint, PathKind),
+    /// These are the ports that it forwards from now on.
+    Ports(Fingerprint, Vec<PortTarget>),
     /// It is out.
     Left(Fingerprint),
 }

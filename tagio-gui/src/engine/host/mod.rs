@@ -6,6 +6,7 @@
 mod door;
 mod gate;
 mod interface;
+mod ports;
 mod streams;
 mod visit;
 
@@ -26,6 +27,7 @@ use tagio_transport::{
 use tagio_wire::{
     PublicKey,
     leg::LegGrant,
+    port::PortTarget,
     session::{EndReason, Permission},
 };
 use tokio::{
@@ -82,6 +84,8 @@ enum Note {
     /// A viewer came back with this ticket; the connection that it was lost on is a ghost.
     Resumed(TicketId),
     Path(ViewerId, PathKind),
+    /// It forwards these from now on, each once.
+    Ports(ViewerId, Vec<PortTarget>),
     Left(ViewerId),
     /// The one-time code was used, or guessed at too often.
     CodeSpent,
@@ -123,6 +127,7 @@ pub async fn run(
         ask: config.ask,
         permission: config.permission,
         permission_max: config.permission_max,
+        ports: config.ports,
         observed: None,
         places: Arc::new(Semaphore::new(VIEWERS_MAX)),
     };
@@ -356,6 +361,13 @@ impl Host {
                 let fingerprint = known.fingerprint;
                 self.tell(HostEvent::Path(fingerprint, path));
             }
+            Note::Ports(viewer, ports) => {
+                let known = self.status.viewers.iter_mut().find(|known| known.viewer == viewer);
+                let Some(known) = known else { return };
+                known.ports.clone_from(&ports);
+                let fingerprint = known.fingerprint;
+                self.tell(HostEvent::Ports(fingerprint, ports));
+            }
             Note::Left(viewer) => {
                 self.orders.remove(&viewer);
                 let at = self.status.viewers.iter().position(|known| known.viewer == viewer);
@@ -432,6 +444,7 @@ impl Host {
         self.house.gate.lock().set_password(password);
         self.house.name.clone_from(&settings.name);
         self.house.ask = settings.ask;
+        self.house.ports = settings.ports.policy();
         self.house.permission = if settings.control { Permission::Control } else { Permission::View };
         if settings.lan != self.lan.is_some() {
             self.answer_lan(settings.lan);

@@ -67,7 +67,11 @@ pub(super) async fn accept_streams(connection: Connection, entrances: Entrances)
                 Ok(Some(StreamKind::Messages)) => messages.take(stream).await,
                 Ok(Some(StreamKind::Input)) => inputs.take(stream).await,
                 // A newer viewer may send more than this program knows.
-                Ok(Some(StreamKind::Picture | StreamKind::Cursor | StreamKind::Video) | None) | Err(_) => {}
+                Ok(
+                    Some(StreamKind::Picture | StreamKind::Cursor | StreamKind::Video | StreamKind::Port)
+                    | None,
+                )
+                | Err(_) => {}
             }
         });
         while begun.try_join_next().is_some() {}

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use tagio_session::{SafetyPhrase, input::HostInput, resume::Issued};
+use tagio_session::{
+    SafetyPhrase,
+    input::HostInput,
+    ports::{PortAccess, PortRights},
+    resume::Issued,
+};
 use tagio_transport::{
     Connection, PathFacts, PathKind, Paths, PathsEvent, Side,
     lane::{Lane, lane_receiver},
@@ -25,6 +30,7 @@ use tokio::{
 use super::{
     Note,
     door::{Control, Entry, House},
+    ports::PortKeeper,
     streams::{Entrances, LastMove, accept_streams, send_cursor, send_picture, send_video},
 };
 use crate::{
@@ -85,6 +91,7 @@ pub(super) struct Visit<'a> {
     held: HostInput,
     ticket: Issued,
     last_move: LastMove,
+    ports: PortKeeper,
     /// The newest update that the viewer has decoded.
     acked: watch::Sender<UpdateNumber>,
     /// Since when the screen is away.
@@ -98,10 +105,18 @@ impl<'a> Visit<'a> {
         connection: &'a Connection,
         entry: &Entry,
         permission: Permission,
+        ports: PortAccess,
         layout: ScreenLayout,
     ) -> Self {
         let visitor = &entry.admission.visitor;
-        let ticket = house.gate.lock().tickets.issue(visitor.key, permission, &mut rand::rng());
+        let ticket = {
+            let tickets = &mut house.gate.lock().tickets;
+            let ticket = tickets.issue(visitor.key, permission, &mut rand::rng());
+            tickets.set_ports(ticket.id, ports);
+            ticket
+        };
+        let rights = PortRights::new(house.ports, permission, ports);
+        let ports = PortKeeper::new(house, viewer, entry, (rights, permission), ticket.id);
         Self {
             house,
             viewer,
@@ -115,6 +130,7 @@ impl<'a> Visit<'a> {
             layout,
             wish: ViewWish::default(),
             ticket,
+            ports,
             last_move: LastMove::long_ago(),
             acked: watch::Sender::default(),
             away_since: None,
@@ -137,10 +153,12 @@ impl<'a> Visit<'a> {
             return Over::Lost;
         }
         let mut streams = JoinSet::new();
-        let picture_over = self.open_streams(&mut streams);
+        let picture_over = self.shows_screen().then(|| self.open_streams(&mut streams));
         let (orders_tx, orders) = mpsc::channel(ORDERS_QUEUE);
         let paths = Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
         self.announce(orders_tx, paths.facts().kind).await;
+        // Not before: what it tells is about a viewer that is in the book.
+        streams.spawn(self.ports.clone().serve(self.connection.clone()));
         let over = self.attend(&send, &mut streams, orders, paths, picture_over).await;
         self.house.picture.leave(self.viewer);
         self.release_all();
@@ -169,6 +187,7 @@ impl<'a> Visit<'a> {
             permission: self.permission,
             path,
             since: Instant::now(),
+            ports: Vec::new(),
         };
         self.house
             .notes
@@ -209,7 +228,7 @@ impl<'a> Visit<'a> {
         streams: &mut JoinSet<()>,
         mut orders: mpsc::Receiver<Order>,
         mut paths: Paths,
-        mut picture_over: oneshot::Receiver<()>,
+        mut picture_over: Option<oneshot::Receiver<()>>,
     ) -> Over {
         let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
         let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
@@ -227,7 +246,7 @@ impl<'a> Visit<'a> {
                 biased;
                 _ = self.connection.closed() => Err(Over::Lost),
                 order = orders.recv() => self.on_order(order, send).await,
-                _ = &mut picture_over => Err(Over::Ended(EndReason::ScreenLost)),
+                () = over(&mut picture_over) => Err(Over::Ended(EndReason::ScreenLost)),
                 input = inputs.recv() => match input {
                     Some(Ok(event)) => self.on_input(event),
                     Some(Err(error)) => Err(broken(&error)),
@@ -266,7 +285,15 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
+    /// Whether the viewer came for more than ports.
+    fn shows_screen(&self) -> bool {
+        self.permission != Permission::Ports
+    }
+
     async fn on_screen(&mut self, state: ScreenState, send: &Lane) -> Result<(), Over> {
+        if !self.shows_screen() {
+            return Ok(());
+        }
         match state {
             ScreenState::Ready(layout) => {
                 self.away_since = None;
@@ -372,6 +399,7 @@ impl<'a> Visit<'a> {
     fn permit(&mut self, permission: Permission) {
         let permission = permission.min(self.wanted).min(self.house.permission_max);
         self.permission = permission;
+        self.ports.set_permission(permission);
         self.house.gate.lock().tickets.set_permission(self.ticket.id, permission);
         let released = self.held.set_permission(permission);
         // What cannot be let go is with a screen that is gone.
@@ -381,6 +409,15 @@ impl<'a> Visit<'a> {
     fn release_all(&mut self) {
         let released = self.held.release_all();
         self.inject(released).ok();
+    }
+}
+
+/// Waits for the end of the picture; for ever, where there is none.
+async fn over(picture_over: &mut Option<oneshot::Receiver<()>>) {
+    match picture_over {
+        // An error is an end too: who would have told it is gone.
+        Some(over) => drop(over.await),
+        None => std::future::pending().await,
     }
 }
 

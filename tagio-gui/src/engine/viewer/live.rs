@@ -164,6 +164,7 @@ impl Live {
         viewer: &mut Viewer,
         commands: &mut mpsc::Receiver<ViewerCommand>,
     ) -> Over {
+        viewer.ports.connected(&self.connection);
         let mut figures = interval(FIGURES_EVERY);
         figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let wish = viewer.status.wish;
@@ -202,6 +203,11 @@ impl Live {
                 },
                 event = next_relay_event(&mut viewer.relay) => {
                     self.on_relay(event, viewer);
+                    None
+                }
+                () = viewer.ports.changed() => {
+                    viewer.look_at_ports();
+                    viewer.publish();
                     None
                 }
                 Some(leg) = self.new_legs.join_next() => {
@@ -265,6 +271,8 @@ impl Live {
             }
             Some(ViewerCommand::Record(true)) => viewer.start_recording(&RecordTo::NewFile),
             Some(ViewerCommand::Record(false)) => viewer.stop_recording(),
+            Some(ViewerCommand::Forward(forward)) => viewer.ports.add(forward),
+            Some(ViewerCommand::StopForward(id)) => viewer.ports.remove(id),
             Some(ViewerCommand::Leave) | None => {
                 self.input.release_all();
                 self.send_input().await.ok();
@@ -414,7 +422,7 @@ impl Live {
         };
         viewer.note_paths(self.paths.stats());
         let search = self.paths.report();
-        let is_news = viewer.look_at_recording() | (search != viewer.status.search);
+        let is_news = viewer.look_at_recording() | viewer.look_at_ports() | (search != viewer.status.search);
         viewer.status.search = search;
         if is_news || (viewer.status.rtt, viewer.status.figures) != (rtt, figures) {
             (viewer.status.rtt, viewer.status.figures) = (rtt, figures);
@@ -466,7 +474,7 @@ async fn accept_streams(connection: Connection, entrances: Entrances, pictures: 
                 Ok(Some(StreamKind::Cursor)) => cursor.take(stream).await,
                 Ok(Some(StreamKind::Video)) => read_frame(stream, pictures).await,
                 // A newer host may send more than this program knows.
-                Ok(Some(StreamKind::Input) | None) | Err(_) => {}
+                Ok(Some(StreamKind::Input | StreamKind::Port) | None) | Err(_) => {}
             }
         });
         while begun.try_join_next().is_some() {}

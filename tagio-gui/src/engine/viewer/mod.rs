@@ -5,6 +5,7 @@
 mod acks;
 pub mod figures;
 mod live;
+mod ports;
 mod reach;
 mod record;
 
@@ -30,7 +31,7 @@ use super::{
     next_relay_event,
     registration::Registration,
     sentences,
-    status::{ConnectStep, Ending, Figures, ViewerCommand, ViewerPhase, ViewerStatus},
+    status::{ConnectStep, Ending, Figures, Forward, ViewerCommand, ViewerPhase, ViewerStatus},
 };
 use crate::{
     config::{KnownPeers, Target},
@@ -38,6 +39,7 @@ use crate::{
     viewer::{canvas::Canvas, decode::Screen},
 };
 use live::{Live, Over};
+use ports::PortBook;
 use reach::{Failure, Reached};
 
 /// How long a lost session is tried to be brought back: as long as its ticket is good.
@@ -63,8 +65,10 @@ pub struct ViewerConfig {
     pub lan: bool,
     /// The code or password, if it is known already.
     pub secret: Option<Secret>,
-    /// Whether to look only.
-    pub view_only: bool,
+    /// What to ask for.
+    pub wants: Permission,
+    /// Ports to forward from the beginning.
+    pub forwards: Vec<Forward>,
     /// What is asked of the picture at first.
     pub wish: ViewWish,
     /// Whether to record from the first picture on.
@@ -121,6 +125,7 @@ pub fn initial_status() -> ViewerStatus {
         monitors: Vec::new(),
         wish: ViewWish::default(),
         recording: None,
+        ports: Vec::new(),
         screen: Size::default(),
         host_name: String::new(),
         fingerprint: None,
@@ -212,6 +217,7 @@ struct Viewer {
     calls: CallId,
     /// Of the picture, while there is one.
     recorder: Option<Recorder>,
+    ports: PortBook,
 }
 
 impl Viewer {
@@ -221,6 +227,8 @@ impl Viewer {
         let relay = by_relay
             .then(|| Relay::spawn(config.relay.config(&config.identity, false), endpoint.network_changes()));
         let status = ViewerStatus { wish: config.wish, ..initial_status() };
+        let mut ports = PortBook::default();
+        config.forwards.iter().for_each(|forward| ports.add(forward.clone()));
         Ok(Self {
             config,
             endpoint,
@@ -231,6 +239,7 @@ impl Viewer {
             ending: None,
             calls: 0,
             recorder: None,
+            ports,
         })
     }
 
@@ -243,6 +252,14 @@ impl Viewer {
     fn enter(&mut self, phase: ViewerPhase) {
         self.status.phase = phase;
         self.publish();
+    }
+
+    /// Looks at the ports; whether anything about them is another.
+    fn look_at_ports(&mut self) -> bool {
+        let ports = self.ports.look();
+        let is_news = ports != self.status.ports;
+        self.status.ports = ports;
+        is_news
     }
 
     fn publish(&self) {
@@ -342,6 +359,10 @@ impl Viewer {
                 self.status.path = Some(live.path());
                 self.tell(ViewerEvent::Connected(live.path()));
                 self.publish();
+                if self.status.permission == Permission::Ports {
+                    // No picture will come that could say so.
+                    self.enter(ViewerPhase::Live);
+                }
                 Step::Live(Box::new(live))
             }
             Err(lost) => Step::End(sentences::lost(&lost)),
@@ -365,6 +386,7 @@ impl Viewer {
     async fn live(&mut self, live: Box<Live>, commands: &mut mpsc::Receiver<ViewerCommand>) -> Step {
         let resume = live.resume();
         let over = live.run(self, commands).await;
+        self.ports.disconnected();
         self.status.path = None;
         self.status.rtt = None;
         match over {

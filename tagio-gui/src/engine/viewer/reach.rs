@@ -207,7 +207,7 @@ impl Viewer {
             host_key,
             exporter: connection.exporter(),
             name: &self.config.name,
-            view_only: self.config.view_only,
+            wants: self.config.wants,
             credential,
         };
         let (mut handshake, frame) = ViewerHandshake::start(intent)?;

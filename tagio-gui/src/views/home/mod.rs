@@ -11,7 +11,7 @@ use eframe::egui::{Ui, vec2};
 use tagio_wire::PeerId;
 
 use super::{
-    parts::{Action, notice_ui, page_ui, split_row_ui, text},
+    parts::{Action, ActionKind, notice_ui, page_ui, split_row_ui, text},
     words,
 };
 use crate::{
@@ -65,6 +65,8 @@ pub enum HomeCommand {
     Copy(String),
     /// Shows the settings.
     OpenSettings,
+    /// Shows the reverse tunnels.
+    OpenTunnels,
 }
 
 /// A session that the user wants.
@@ -112,6 +114,9 @@ fn header_ui(ui: &mut Ui, commands: &mut Vec<HomeCommand>) {
     split_row_ui(ui, CONTROL_HEIGHT, title, |ui| {
         if ui.add(Action::icon_only(Icon::Gear, words::SETTINGS)).clicked() {
             commands.push(HomeCommand::OpenSettings);
+        }
+        if ui.add(Action::new(ActionKind::Bare, words::TUNNELS).icon(Icon::Tunnel)).clicked() {
+            commands.push(HomeCommand::OpenTunnels);
         }
     });
 }

@@ -36,10 +36,11 @@ pub(super) fn viewers_ui(ui: &mut Ui, view: &HomeView<'_>, commands: &mut Vec<Ho
 }
 
 fn row_ui(ui: &mut Ui, viewer: &ConnectedViewer, now: Instant, commands: &mut Vec<HomeCommand>) {
-    let is_control = viewer.permission == Permission::Control;
     let left = |ui: &mut Ui| {
-        let facts =
-            [&viewer.phrase, words::path(viewer.path), &words::since(viewer.since, now)].join("  ·  ");
+        let since = words::since(viewer.since, now);
+        let ports = words::ports_in_use([viewer]);
+        let facts = [&viewer.phrase, words::path(viewer.path), &since].into_iter().chain(ports.as_deref());
+        let facts = facts.collect::<Vec<_>>().join("  ·  ");
         let facts = weak(ui, facts);
         two_lines_ui(ui, ROW_HEIGHT, strong(ui, TextKind::Body, &viewer.name), facts)
             .on_hover_text(viewer.fingerprint.to_string());
@@ -48,18 +49,23 @@ fn row_ui(ui: &mut Ui, viewer: &ConnectedViewer, now: Instant, commands: &mut Ve
         if ui.add(Action::new(ActionKind::Danger, words::END)).clicked() {
             commands.push(HomeCommand::Host(HostCommand::End(viewer.viewer)));
         }
-        let (label, permission) = if is_control {
-            (words::STOP_CONTROL, Permission::View)
-        } else {
-            (words::ALLOW_CONTROL, Permission::Control)
+        let other = match viewer.permission {
+            Permission::Ports => None,
+            Permission::View => Some((words::ALLOW_CONTROL, Permission::Control)),
+            Permission::Control => Some((words::STOP_CONTROL, Permission::View)),
         };
-        if ui.add(Action::new(ActionKind::Quiet, label)).clicked() {
+        if let Some((label, permission)) = other
+            && ui.add(Action::new(ActionKind::Quiet, label)).clicked()
+        {
             let command = HostCommand::Permit { viewer: viewer.viewer, permission };
             commands.push(HomeCommand::Host(command));
         }
         let palette = theme::palette(ui);
-        let (tone, word) =
-            if is_control { (&palette.warn, words::MAY_CONTROL) } else { (&palette.good, words::MAY_LOOK) };
+        let (tone, word) = match viewer.permission {
+            Permission::Ports => (&palette.warn, words::MAY_USE_PORTS),
+            Permission::View => (&palette.good, words::MAY_LOOK),
+            Permission::Control => (&palette.warn, words::MAY_CONTROL),
+        };
         if ui.available_width() >= CHIP_ROOM_MIN {
             chip_ui(ui, tone, word);
         }

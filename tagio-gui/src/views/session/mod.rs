@@ -12,6 +12,7 @@ mod picture;
 mod picture_menu;
 mod picture_window;
 mod placement;
+mod ports_menu;
 mod recording;
 mod toolbar;
 
@@ -55,6 +56,7 @@ pub struct SessionState {
     texture: PictureTexture,
     cursor: cursor::CursorCache,
     secret: SecretForm,
+    ports: ports_menu::PortsForm,
 }
 
 impl SessionState {
@@ -68,6 +70,7 @@ impl SessionState {
             texture: PictureTexture::default(),
             cursor: cursor::CursorCache::default(),
             secret: SecretForm::default(),
+            ports: ports_menu::PortsForm::default(),
         }
     }
 }
@@ -79,6 +82,8 @@ pub enum SessionCommand {
     Viewer(ViewerCommand),
     /// Control, Alt and Delete, pressed and released.
     CtrlAltDel,
+    /// Puts text on the clipboard.
+    Copy(String),
     /// In or out of full screen.
     ToggleFullScreen,
     /// The secret that was typed.

@@ -14,6 +14,7 @@ use super::{
     lamp::exact_lamp_ui,
     monitors_menu::monitors_menu_ui,
     picture_menu::picture_menu_ui,
+    ports_menu::ports_menu_ui,
     recording::{RecordingState, record_item_ui, record_note_ui},
 };
 use crate::{
@@ -213,6 +214,9 @@ fn items_ui(
     if state.toolbar.has_keys && ui.ctx().memory(|memory| memory.focused().is_none()) {
         first.request_focus();
     }
+    let ports = Action::icon_only(Icon::Ports, words::SESSION_PORTS).chosen(!view.status.ports.is_empty());
+    let ports = ui.add(ports.height(ITEM_HEIGHT));
+    ports_menu_ui(&ports, view, &mut state.ports, commands);
     record_item_ui(ui, view, ITEM_HEIGHT, commands);
     let figures = Action::icon_only(Icon::Figures, words::FIGURES).chosen(state.toolbar.has_figures);
     if ui.add(figures.height(ITEM_HEIGHT)).clicked() {

@@ -4,7 +4,8 @@ use tagio_wire::limits::PEER_NAME_BYTES_MAX;
 
 use crate::{
     config::{
-        QualityChoice, ReachChoice, RelayAddress, Settings, TargetError, ThemeChoice, VideoChoice, is_proxy,
+        PortChoice, QualityChoice, ReachChoice, RelayAddress, Settings, TargetError, ThemeChoice,
+        VideoChoice, is_proxy,
     },
     views::words,
 };
@@ -22,6 +23,7 @@ pub struct SettingsForm {
     pub name: String,
     pub ask: bool,
     pub control: bool,
+    pub ports: PortChoice,
     pub lan: bool,
     pub quality: QualityChoice,
     pub fps_max: Option<u8>,
@@ -43,6 +45,7 @@ impl SettingsForm {
             name: settings.name.clone(),
             ask: settings.ask,
             control: settings.control,
+            ports: settings.ports,
             lan: settings.lan,
             quality: settings.quality,
             fps_max: settings.fps_max,
@@ -69,6 +72,7 @@ impl SettingsForm {
             password: saved.password.clone(),
             ask: self.ask,
             control: self.control,
+            ports: self.ports,
             lan: self.lan,
             quality: self.quality,
             fps_max: self.fps_max,

@@ -4,6 +4,7 @@ mod form;
 mod looks;
 mod password;
 mod picture;
+mod ports;
 mod relay;
 
 use eframe::egui::{Frame, Margin, Panel, Ui};
@@ -96,6 +97,7 @@ pub fn settings_ui(ui: &mut Ui, state: &mut SettingsState, commands: &mut Vec<Se
         card_ui(ui, |ui| general_ui(ui, &mut state.form));
         let is_set = state.saved.password.is_some();
         card_ui(ui, |ui| password::password_ui(ui, &mut state.password, is_set, commands));
+        card_ui(ui, |ui| ports::ports_ui(ui, &mut state.form));
         card_ui(ui, |ui| picture::picture_ui(ui, &mut state.form));
         card_ui(ui, |ui| relay::relay_ui(ui, &mut state.form, &mut state.is_auth_shown));
         card_ui(ui, |ui| looks::looks_ui(ui, &mut state.form));

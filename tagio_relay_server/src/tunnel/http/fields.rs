@@ -1,12 +1,12 @@
 //! Fields of requests and responses: what a tunnel's client asked for, and what only concerns one connection.
 
-use std::net::IpAddr;
-
 use hyper::{
     HeaderMap, Request, Uri, Version,
     header::{self, HeaderName, HeaderValue},
 };
 use tagio_wire::tunnel::Manners;
+
+use super::Origin;
 
 /// Fields that are about one connection (RFC 9110, 7.6.1).
 const HOP_BY_HOP: [HeaderName; 4] = [
@@ -29,7 +29,7 @@ pub(super) fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Makes a visitor's request one to the service.
-pub(super) fn rewrite<B>(request: &mut Request<B>, manners: &Manners, took_password: bool, from: IpAddr) {
+pub(super) fn rewrite<B>(request: &mut Request<B>, manners: &Manners, took_password: bool, from: &Origin) {
     *request.version_mut() = Version::HTTP_11;
     let authority = request.uri().authority().map(|authority| authority.as_str().to_owned());
     // Nothing but a path: the visitor takes the relay for a proxy, or asks for `*`.
@@ -48,11 +48,18 @@ pub(super) fn rewrite<B>(request: &mut Request<B>, manners: &Manners, took_passw
     let host = authority.and_then(|text| HeaderValue::from_str(&text).ok());
     let host = host.or_else(|| headers.get(header::HOST).cloned());
     if manners.forwarded {
-        // What the visitor says of itself there is not to be believed.
-        let from = HeaderValue::from_str(&from.to_string()).expect("an address is plain text");
-        headers.insert(FORWARDED_FOR, from);
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-        host.as_ref().map(|host| headers.insert(FORWARDED_HOST, host.clone()));
+        if !from.is_believed {
+            // What the visitor says of itself there is not to be believed.
+            [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST]
+                .iter()
+                .for_each(|name| drop(headers.remove(name)));
+        }
+        let peer = HeaderValue::from_str(&from.peer.to_string()).expect("an address is plain text");
+        headers.append(FORWARDED_FOR, peer);
+        headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+        if let Some(host) = &host {
+            headers.entry(FORWARDED_HOST).or_insert(host.clone());
+        }
     }
     let wanted = manners.host_header.as_deref().and_then(|text| HeaderValue::from_str(text).ok());
     if let Some(host) = wanted.or(host) {

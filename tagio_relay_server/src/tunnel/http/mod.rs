@@ -33,11 +33,22 @@ use tokio::{
 use tracing::debug;
 
 use super::{Tunnels, Visiting, session::Way};
+use crate::http::forwarded;
 
 /// Time for a request's line and fields, also for the next one on an idle connection.
 const REQUEST_HEAD: Duration = Duration::from_secs(60);
 /// Most bytes of them: twice what servers usually take.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// From whom a request comes.
+struct Origin {
+    /// As a believed proxy says; else the peer.
+    client: SocketAddr,
+    /// Who has connected.
+    peer: std::net::IpAddr,
+    /// Whether that is such a proxy.
+    is_believed: bool,
+}
 
 type Body = Either<Incoming, Full<Bytes>>;
 
@@ -101,23 +112,35 @@ impl Visit {
 
     async fn forward(&self, mut request: Request<Incoming>) -> Result<Response<Body>, Problem> {
         let route = self.route(&request)?;
+        let from = self.tunnels.relay.with_trusted_proxies(|trusted| {
+            let is_believed = trusted.contains(self.peer.ip());
+            Origin {
+                client: forwarded::client(request.headers(), self.peer, trusted),
+                is_believed,
+                peer: self.peer.ip(),
+            }
+        });
         let mut kept = self.kept.lock().await;
         let password = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let mut upstream = match kept.reusable(&route).await {
             Some(upstream) => {
+                // A believed proxy may come for somebody else now.
+                if !upstream.visiting.session.access.allows(from.client.ip()) {
+                    return Err(Problem::Denied(Denial::TunnelAccess));
+                }
                 upstream.visiting.is_welcome(password)?;
                 upstream
             }
             None => {
-                let visiting = self.tunnels.admit(&route, self.peer.ip()).map_err(Problem::Denied)?;
+                let visiting = self.tunnels.admit(&route, from.client.ip()).map_err(Problem::Denied)?;
                 visiting.is_welcome(password)?;
-                self.connect(route, visiting, &mut kept.tasks).await?
+                self.connect(route, visiting, from.client, &mut kept.tasks).await?
             }
         };
         let Visiting { session, request: number, .. } = &upstream.visiting;
         debug!(request = number, method = %request.method(), "request");
         let upgrade = fields::is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
-        fields::rewrite(&mut request, &session.manners, session.access.wants_password(), self.peer.ip());
+        fields::rewrite(&mut request, &session.manners, session.access.wants_password(), &from);
         let sent = upstream.sender.send_request(request).await;
         let mut response = sent.map_err(|error| {
             debug!(request = number, %error, "no response");
@@ -150,10 +173,11 @@ impl Visit {
         &self,
         route: Route,
         visiting: Visiting,
+        from: SocketAddr,
         tasks: &mut JoinSet<()>,
     ) -> Result<Upstream, Problem> {
-        let sender = match visiting.open(self.peer, &[]).await.map_err(Problem::Denied)? {
-            Way::Tcp(stream) => handshake(stream, tasks).await?,
+        let sender = match visiting.open(from, &[]).await.map_err(Problem::Denied)? {
+            Way::Stream(stream) => handshake(stream, tasks).await?,
             Way::Yamux(stream) => handshake(stream, tasks).await?,
         };
         Ok(Upstream { route, sender, visiting })
