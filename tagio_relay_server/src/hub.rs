@@ -89,9 +89,8 @@ impl Hub {
         self.carry_out();
     }
 
-    pub(crate) fn handle_datagram(&mut self, from: UdpPeer, bytes: &[u8]) -> Action {
-        let verdict = self.state.handle_datagram(from, bytes, Instant::now());
-        match verdict {
+    pub(crate) fn handle_datagram(&mut self, from: UdpPeer, bytes: &[u8], now: Instant) -> Action {
+        match self.state.handle_datagram(from, bytes, now) {
             Verdict::Forward(route) => self.delivery(route).map_or(Action::Nothing, Action::Deliver),
             Verdict::Reply(answer) => {
                 self.carry_out();
@@ -108,8 +107,16 @@ impl Hub {
         Ok(id)
     }
 
-    pub(crate) fn forward_tcp(&mut self, id: TcpLegId, channel: Channel, packet: &[u8]) -> Option<Delivery> {
-        let route = self.state.forward_tcp(id, channel, packet, Instant::now())?;
+    /// Where packets go that came together: all of them the same way, as nothing changes meanwhile.
+    pub(crate) fn forward_tcp<'a>(
+        &mut self,
+        id: TcpLegId,
+        channel: Channel,
+        packets: impl Iterator<Item = &'a [u8]>,
+    ) -> Option<Delivery> {
+        let now = Instant::now();
+        let routes = packets.map(|packet| self.state.forward_tcp(id, channel, packet, now));
+        let route = routes.last()??;
         self.delivery(route)
     }
 

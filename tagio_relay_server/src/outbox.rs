@@ -3,7 +3,7 @@
 //! The bound covers what waits *and* what is being written. Whoever pushes never waits: a full outbox
 //! refuses, and its owner decides what that means.
 
-use std::{io, sync::Mutex, time::Duration};
+use std::{io, mem, sync::Mutex, time::Duration};
 
 use thiserror::Error;
 use tokio::{
@@ -89,6 +89,23 @@ impl Outbox {
         Ok(())
     }
 
+    /// Adds frames with their prefixes, in order, until one does not fit; how many were left out.
+    pub(crate) fn push_frames(&self, frames: &[u8]) -> u64 {
+        let mut state = lock(&self.state);
+        if state.stage != Stage::Open {
+            return 0;
+        }
+        let room = self.bytes_max.saturating_sub(state.in_flight + state.frames.len());
+        let fitting = frames_within(frames, room);
+        let was_empty = state.frames.is_empty();
+        state.frames.extend_from_slice(&frames[..fitting]);
+        drop(state);
+        if was_empty && fitting > 0 {
+            self.changed.notify_one();
+        }
+        frames_of(&frames[fitting..]).count() as u64
+    }
+
     /// Writes what is in it, then closes.
     pub(crate) fn finish(&self) {
         let mut state = lock(&self.state);
@@ -120,21 +137,24 @@ impl Outbox {
         state.frames.is_empty() && state.in_flight == 0
     }
 
-    /// All frames that wait; `None` after the end.
-    async fn take(&self) -> Option<Vec<u8>> {
+    /// All frames that wait; `None` after the end. The next ones are gathered in `spare`, which is empty, unless
+    /// there is nothing to do: who waits keeps no memory.
+    async fn take(&self, mut spare: Vec<u8>) -> Option<Vec<u8>> {
         loop {
             {
                 let mut state = lock(&self.state);
                 state.in_flight = 0;
                 if !state.frames.is_empty() {
-                    let frames = std::mem::take(&mut state.frames);
+                    let frames = mem::replace(&mut state.frames, spare);
                     state.in_flight = frames.len();
                     return Some(frames);
                 }
                 if state.stage != Stage::Open {
                     return None;
                 }
+                state.frames = Vec::new();
             }
+            spare = Vec::new();
             self.changed.notified().await;
         }
     }
@@ -146,10 +166,14 @@ impl Outbox {
         stall: Duration,
         mut transform: impl FnMut(Vec<u8>) -> Vec<u8>,
     ) -> Result<(), WriteError> {
-        while let Some(frames) = self.take().await {
-            write_all(stream, &transform(frames), stall).await?;
+        let mut spare = Vec::new();
+        while let Some(frames) = self.take(spare).await {
+            let mut batch = transform(frames);
+            write_all(stream, &batch, stall).await?;
             // TLS and WebSocket may have kept some of it.
             timeout(stall, stream.flush()).await.map_err(|_| WriteError::Stalled)??;
+            batch.clear();
+            spare = batch;
         }
         // The other side learns that this was all; it may be gone already.
         let _ = timeout(stall, stream.shutdown()).await;
@@ -174,6 +198,18 @@ pub(crate) async fn write_all(
     Ok(())
 }
 
+/// How many bytes the frames at the start of a batch have that fit into `room`.
+fn frames_within(batch: &[u8], room: usize) -> usize {
+    if batch.len() <= room {
+        return batch.len();
+    }
+    let ends = frames_of(batch).scan(0, |end, frame| {
+        *end += PREFIX_LEN + frame.len();
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= room).last().unwrap_or_default()
+}
+
 /// The frames in a batch.
 pub(crate) fn frames_of(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
@@ -182,4 +218,22 @@ pub(crate) fn frames_of(mut batch: &[u8]) -> impl Iterator<Item = &[u8]> {
         batch = rest;
         Some(frame)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_that_do_not_fit_are_left_out_whole() {
+        let outbox = Outbox::new(8);
+        let frames = [0, 1, 7, 0, 2, 8, 9, 0, 1, 6];
+        assert_eq!(outbox.push_frames(&frames), 1);
+        assert_eq!(outbox.push_frames(&frames[7..]), 1, "7 of 8 bytes are there");
+        assert_eq!(outbox.take(Vec::new()).await.unwrap(), frames[..7]);
+        assert_eq!(outbox.push_frames(&frames[7..]), 1, "and are being written");
+        outbox.finish();
+        assert_eq!(outbox.push_frames(&frames), 0, "nobody misses what comes after the end");
+        assert_eq!(outbox.take(Vec::new()).await, None);
+    }
 }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use tagio_relay_core::{Denial, TcpLegId};
 use tagio_wire::leg::{Channel, DATA_HEADER_LEN, LegGrant, LegToken, PACKET_BYTES_MAX, TCP_LEG_OK, tag};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     time::timeout_at,
 };
 
 use crate::{
     carrier::Carrier,
     connection::Newcomer,
+    hub::Delivery,
     lock::lock,
-    outbox::{Outbox, WriteError},
+    outbox::{Outbox, WriteError, frames_of},
     shared::Shared,
-    udp,
+    udp::Outgoing,
 };
 
-/// What is read at once from a leg: a dozen packets per system call.
+/// What is read at once from a leg: a dozen packets per system call. The longest frame fits in.
 const READ_BYTES: usize = 16 * 1024;
 
 /// Serves a TCP leg to its end.
@@ -30,7 +31,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, mut newcomer: Newcomer) -> Resul
     let stall = shared.limits().write_stall();
     let (read, mut write) = newcomer.stream.into_split();
     tokio::select! {
-        read = receive(shared, BufReader::with_capacity(READ_BYTES, read), &leg) => read,
+        read = receive(shared, read, &leg) => read,
         written = leg.outbox.write_to(&mut write, stall, |batch| batch) => match written {
             Err(WriteError::Stalled) => Err(Denial::WriteStalled),
             Ok(()) | Err(WriteError::Io(_)) => Ok(()),
@@ -69,23 +70,77 @@ async fn bind(shared: &Arc<Shared>, stream: &mut Carrier) -> Result<Leg, Denial>
 
 /// Forwards packets until the connection ends.
 async fn receive(shared: &Shared, mut stream: impl AsyncRead + Unpin, leg: &Leg) -> Result<(), Denial> {
-    // The packet behind the header that it has over UDP: whichever way it goes on, it is not copied.
-    let mut datagram = vec![0; DATA_HEADER_LEN + PACKET_BYTES_MAX];
-    datagram[0] = tag::DATA;
-    datagram[1..DATA_HEADER_LEN].copy_from_slice(&leg.channel.0.to_be_bytes());
-    while let Ok(len) = stream.read_u16().await {
-        let len = usize::from(len);
-        if len == 0 || len > PACKET_BYTES_MAX {
+    let mut buffer = vec![0; READ_BYTES].into_boxed_slice();
+    let mut filled = 0;
+    while let Ok(read @ 1..) = stream.read(&mut buffer[filled..]).await {
+        filled += read;
+        let (frames, rest) = whole_frames(&buffer[..filled]);
+        forward(shared, leg, frames);
+        if rest.first_chunk().is_some_and(|prefix| !is_frame_len(*prefix)) {
             return Err(Denial::Oversized);
         }
-        let datagram = &mut datagram[..DATA_HEADER_LEN + len];
-        if stream.read_exact(&mut datagram[DATA_HEADER_LEN..]).await.is_err() {
-            break;
-        }
-        let delivery = lock(&shared.hub).forward_tcp(leg.id, leg.channel, &datagram[DATA_HEADER_LEN..]);
-        if let Some(delivery) = delivery {
-            udp::deliver(shared, &delivery, datagram);
-        }
+        let done = frames.len();
+        buffer.copy_within(done..filled, 0);
+        filled -= done;
+        // Whoever is sent this writes it before there is more, or a fast sender would only fill queues.
+        tokio::task::yield_now().await;
     }
     Ok(())
+}
+
+/// The frames at the start of `bytes`, up to one that is not whole or that no leg may carry; and the rest.
+fn whole_frames(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let mut end = 0;
+    while let Some(prefix) = bytes[end..].first_chunk()
+        && is_frame_len(*prefix)
+        && let next = end + prefix.len() + usize::from(u16::from_be_bytes(*prefix))
+        && next <= bytes.len()
+    {
+        end = next;
+    }
+    bytes.split_at(end)
+}
+
+fn is_frame_len(prefix: [u8; 2]) -> bool {
+    (1..=PACKET_BYTES_MAX).contains(&u16::from_be_bytes(prefix).into())
+}
+
+fn forward(shared: &Shared, leg: &Leg, frames: &[u8]) {
+    let delivery = lock(&shared.hub).forward_tcp(leg.id, leg.channel, frames_of(frames));
+    match delivery {
+        Some(Delivery::Udp(peer)) => {
+            let mut header = [tag::DATA; DATA_HEADER_LEN];
+            header[1..].copy_from_slice(&leg.channel.0.to_be_bytes());
+            let mut outgoing = Outgoing::new(shared);
+            frames_of(frames).for_each(|packet| outgoing.send(peer, &header, packet));
+            outgoing.flush();
+        }
+        Some(Delivery::Tcp(outbox)) => {
+            shared.denials.count_many(Denial::LegQueueFull, outbox.push_frames(frames));
+        }
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_whole_or_wait() {
+        let frames = [0, 1, 7, 0, 2, 8, 9];
+        assert_eq!(whole_frames(&frames), (&frames[..], &[][..]));
+        for cut in 3..frames.len() {
+            assert_eq!(whole_frames(&frames[..cut]), frames[..cut].split_at(3), "{cut}");
+        }
+        assert_eq!(whole_frames(&frames[..2]), frames[..2].split_at(0));
+    }
+
+    #[test]
+    fn a_frame_that_is_empty_or_too_long_ends_them() {
+        let too_long = [&[0, 1, 7][..], &(PACKET_BYTES_MAX as u16 + 1).to_be_bytes(), &[0; 4000]].concat();
+        assert_eq!(whole_frames(&too_long).0, [0, 1, 7]);
+        assert!(whole_frames(&[0, 0, 0, 1, 7]).0.is_empty());
+        assert!(!is_frame_len([0, 0]) && is_frame_len([8, 0]) && !is_frame_len([8, 1]));
+    }
 }

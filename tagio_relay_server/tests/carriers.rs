@@ -3,14 +3,22 @@
 
 mod common;
 
+use std::time::{Duration, Instant};
+
 use common::{
-    Client, Keys, Relay, UdpEnd, call,
+    Client, Keys, PATIENCE, Relay, UdpEnd, call,
     carriers::{AnyLink, Kind, Requests, next, open_stream, over_websocket, websocket},
     end_over, hello, http, read_frame, write_frame,
 };
 use futures_util::SinkExt;
-use tagio_wire::{control::RelayMessage, leg::PACKET_BYTES_MAX};
-use tokio::time::error::Elapsed;
+use tagio_wire::{
+    control::{Preface, RelayMessage},
+    leg::PACKET_BYTES_MAX,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{error::Elapsed, timeout},
+};
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
 async fn client(kind: Kind, relay: &Relay) -> Client<AnyLink> {
@@ -154,7 +162,48 @@ async fn a_stream_over_http_answers_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn of_two_requests_of_a_kind_the_newer_is_answered() {
+async fn bytes_that_come_before_those_before_them_wait() {
+    let relay = Relay::start().await;
+    let mut requests = Requests::new(Kind::Http.socket(relay.addr).await);
+    let name = open_stream(&mut requests).await.unwrap();
+    let mut later = Requests::new(Kind::Http.socket(relay.addr).await);
+    later.start("POST", &format!("/tagio/stream/{name}/4"), b"IO").await.unwrap();
+    let first = requests.send("POST", &format!("/tagio/stream/{name}/0"), b"\xf5TAG").await.unwrap();
+    assert_eq!((first.status, first.text()), (200, "4"));
+    let later = later.answer("POST").await.unwrap();
+    assert_eq!((later.status, later.text()), (200, "6"));
+}
+
+#[tokio::test]
+async fn an_answer_goes_on_as_bytes_come_and_ends_when_none_do() {
+    let relay = Relay::start().await;
+    let mut up = Requests::new(Kind::Http.socket(relay.addr).await);
+    let name = open_stream(&mut up).await.unwrap();
+    // A first contact: the relay answers the client's first frame, and has nothing to say after that.
+    let opening = [&Preface::ControlXx.bytes()[..], &[0, 32], &[9; 32]].concat();
+    up.send("POST", &format!("/tagio/stream/{name}/0"), &opening).await.unwrap();
+    let mut down = Kind::Http.socket(relay.addr).await;
+    let request = format!("GET /tagio/stream/{name}/0?linger=200 HTTP/1.1\r\nHost: x\r\n\r\n");
+    down.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let bytes_came = read_until(&mut down, &mut answer, b"\r\n\r\n").await;
+    let ended = read_until(&mut down, &mut answer, b"\r\n0\r\n\r\n").await;
+    let text = String::from_utf8_lossy(&answer).to_lowercase();
+    assert!(text.contains("transfer-encoding: chunked"), "{text}");
+    assert!(ended - bytes_came >= Duration::from_millis(150), "{:?}", ended - bytes_came);
+}
+
+/// Reads until `end` has come; when that was.
+async fn read_until(link: &mut AnyLink, answer: &mut Vec<u8>, end: &[u8]) -> Instant {
+    while !answer.windows(end.len()).any(|window| window == end) {
+        let read = timeout(PATIENCE, link.read_buf(answer)).await.unwrap().unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(answer));
+    }
+    Instant::now()
+}
+
+#[tokio::test]
+async fn of_two_fetching_requests_the_newer_is_answered() {
     let relay = Relay::start().await;
     let mut first = Requests::new(Kind::Http.socket(relay.addr).await);
     let mut second = Requests::new(Kind::Http.socket(relay.addr).await);

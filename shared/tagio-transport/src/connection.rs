@@ -1,12 +1,13 @@
 //! One session's connection and its streams, without a type of the QUIC library in sight.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     error::{Lost, StreamError},
@@ -17,6 +18,8 @@ use crate::{
 const WRONG_PEER: u32 = 1;
 /// Reset code of a stream whose data would come too late.
 const LATE: u32 = 2;
+/// Most bytes that are read at once.
+const CHUNK: usize = 64 * 1024;
 /// How long last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -28,6 +31,21 @@ pub struct Connection {
     pub(crate) switch: Arc<Switch>,
     /// When one of the two began to make it.
     pub(crate) begun: Instant,
+    /// Counts the times when what was under way may have been lost with a path.
+    strandings: watch::Sender<u64>,
+}
+
+/// Hears when something may be lost; see [`Connection::strandings`].
+#[derive(Debug)]
+pub struct Strandings(watch::Receiver<u64>);
+
+impl Strandings {
+    /// Waits for the next time; for ever once the connection is forgotten. Cancel safe.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// The sending half of a stream.
@@ -40,7 +58,7 @@ pub struct RecvStream(noq::RecvStream);
 
 impl Connection {
     pub(crate) fn new(quic: noq::Connection, switch: Arc<Switch>, begun: Instant) -> Self {
-        Self { quic, switch, begun }
+        Self { quic, switch, begun, strandings: watch::Sender::default() }
     }
 
     /// 32 bytes that only the two ends of this very TLS channel know (RFC 8446, section 7.5).
@@ -55,6 +73,15 @@ impl Connection {
     /// Round trip of the first path, as measured so far. [`crate::PathFacts`] has that of the one in use.
     pub fn rtt(&self) -> Duration {
         self.quic.rtt(noq::PathId::ZERO).unwrap_or_default()
+    }
+
+    /// Hears when what was under way may have been lost with a path: QUIC sends it again, but only a good while later.
+    pub fn strandings(&self) -> Strandings {
+        Strandings(self.strandings.subscribe())
+    }
+
+    pub(crate) fn strand(&self) {
+        self.strandings.send_modify(|count| *count += 1);
     }
 
     /// Opens a bidirectional stream.
@@ -136,10 +163,7 @@ impl SendStream {
     /// # Errors
     /// The connection is over, or the peer wants no more of this stream.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StreamError> {
-        self.0.write_all(bytes).await.map_err(|error| match error {
-            noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
-            _ => StreamError::EndedEarly,
-        })
+        self.0.write_all(bytes).await.map_err(write_error)
     }
 
     /// Like [`Self::write`], without a copy.
@@ -147,10 +171,28 @@ impl SendStream {
     /// # Errors
     /// As there.
     pub async fn write_owned(&mut self, bytes: Vec<u8>) -> Result<(), StreamError> {
-        self.0.write_chunk(Bytes::from(bytes)).await.map_err(|error| match error {
-            noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
-            _ => StreamError::EndedEarly,
-        })
+        self.0.write_chunk(Bytes::from(bytes)).await.map_err(write_error)
+    }
+
+    /// Sends as many of `chunks` as the peer takes now, at least some; what is sent is taken out. Cancel safe.
+    pub(crate) async fn write_chunks(&mut self, chunks: &mut VecDeque<Bytes>) -> Result<(), StreamError> {
+        let mut rest = chunks.make_contiguous();
+        let before = rest.len();
+        let written = self.0.write_many_chunks(&mut rest).await;
+        let done = before - rest.len();
+        chunks.drain(..done);
+        written.map(drop).map_err(write_error)
+    }
+
+    /// Waits until the peer wants no more of it, or the connection is over.
+    pub(crate) async fn stopped(&self) {
+        self.0.stopped().await.ok();
+    }
+
+    /// Sends nothing more of it, and nothing again.
+    pub(crate) fn reset(&mut self) {
+        // Fails only on a stream that is closed, of which nothing is under way.
+        self.0.reset(LATE.into()).ok();
     }
 
     /// Sends a frame: `u16be length` and the bytes.
@@ -184,8 +226,7 @@ impl SendStream {
         match timeout(deadline, self.0.stopped()).await {
             Ok(stopped) => matches!(stopped, Ok(None)),
             Err(_) => {
-                // Fails only on a stream that is closed, of which nothing is under way.
-                self.0.reset(LATE.into()).ok();
+                self.reset();
                 false
             }
         }
@@ -218,6 +259,19 @@ impl RecvStream {
             }
             _ => StreamError::EndedEarly,
         })
+    }
+
+    /// Reads what is here, or waits for some; `None` at the end of the stream. Cancel safe.
+    pub(crate) async fn read_chunk(&mut self) -> Result<Option<Bytes>, StreamError> {
+        self.0.read_chunk(CHUNK).await.map_err(|error| match error {
+            noq::ReadError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
+            _ => StreamError::EndedEarly,
+        })
+    }
+
+    /// Greater for a stream that the peer opened later.
+    pub(crate) fn order(&self) -> u64 {
+        self.0.id().index()
     }
 
     /// Reads one byte.
@@ -258,6 +312,13 @@ impl RecvStream {
         let mut body = vec![0; len];
         self.read_exact(&mut body).await?;
         Ok(body)
+    }
+}
+
+fn write_error(error: noq::WriteError) -> StreamError {
+    match error {
+        noq::WriteError::ConnectionLost(reason) => StreamError::Lost(lost(reason)),
+        _ => StreamError::EndedEarly,
     }
 }
 

@@ -15,6 +15,7 @@ mod connection;
 mod endpoint;
 mod error;
 pub mod lan;
+pub mod lane;
 mod leg;
 mod nat_watch;
 mod network_watch;
@@ -25,7 +26,7 @@ mod socket;
 mod stun;
 
 pub use carrier::{Carrier, CarrierChoice, CarrierKind, FixedProxy, ProxySetting, ReachSettings};
-pub use connection::{Connection, RecvStream, SendStream};
+pub use connection::{Connection, RecvStream, SendStream, Strandings};
 pub use endpoint::{Endpoint, Incoming};
 pub use error::{ConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;

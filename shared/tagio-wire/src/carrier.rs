@@ -15,6 +15,12 @@ pub const WEBSOCKET_PROTOCOL: &str = "tagio";
 /// A `POST` here opens a stream over HTTP; its name, 32 hexadecimal digits, is the answer's body. `PATH/NAME/OFFSET`
 /// is then the stream from OFFSET on: a `POST` adds bytes, a `GET` fetches some; `DELETE PATH/NAME` ends it.
 pub const HTTP_STREAM_PATH: &str = "/tagio/stream";
+/// Key in the query of a `GET`: its answer goes on as bytes come, and ends when there were none for so many milliseconds.
+pub const HTTP_LINGER_KEY: &str = "linger";
+/// Key in the query of a `POST`: up to which offset the client has what the relay has sent.
+pub const HTTP_ARRIVED_KEY: &str = "arrived";
+/// `POST`s of a stream under way at most: where each takes two round trips, one begins every half round trip.
+pub const HTTP_POSTS_MAX: u64 = 4;
 /// Most bytes in one piece of a stream over HTTP: a leg's round trip at 20 Mb/s and 100 ms.
 pub const HTTP_PIECE_BYTES_MAX: usize = 256 * 1024;
 /// How long a `GET` waits for bytes at most: proxies give up after 30 s or 60 s.

@@ -16,7 +16,7 @@ pub struct PointerMove {
     pub to: Point,
 }
 
-/// An input event of the reliable, ordered input stream.
+/// An input event, in the lane of inputs: reliable and in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputEvent {
     /// The pointer came to rest here, or moves where datagrams do not pass.

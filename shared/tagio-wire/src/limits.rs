@@ -41,5 +41,5 @@ pub const VIDEO_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Cursor shapes that a viewer keeps: a desktop has about thirty.
 pub const CURSOR_SLOTS: u8 = 64;
 
-/// Most monitors that a host offers: their message has to fit into a frame of the control stream.
+/// Most monitors that a host offers: their message has to fit into a frame of the lane of messages.
 pub const MONITORS_MAX: usize = 16;

@@ -1,7 +1,7 @@
 //! What a host sends of its screen. Codecs live in `tagio-media`; here is only what describes their output.
 //!
-//! Picture stream (one QUIC stream, host → viewer): per update `u32be header length`, [`UpdateHeader`],
-//! then the payloads of its bands in order.
+//! Picture lane (host → viewer): a frame per update, of `u32be header length`, [`UpdateHeader`] and the payloads of its
+//! bands in order.
 //!
 //! Video streams (a QUIC stream per frame, host → viewer): `u32be header length`, [`VideoHeader`], then the
 //! frame's bytes up to the end of the stream.

@@ -2,9 +2,10 @@
 //!
 //! The viewer opens one bidirectional *control* stream. It starts with the handshake (see
 //! `docs/PROTOCOL.md`): frames of `u16be length` + bytes, a Noise handshake between the identity keys whose
-//! payloads are [`AuthRequest`] and [`AuthReply`]. After it the same framing carries [`ViewerMessage`] one
-//! way and [`HostMessage`] the other. The host opens the picture, the cursor and the video streams, the viewer
-//! the input stream; the first byte of each of those is its [`StreamKind`].
+//! payloads are [`AuthRequest`] and [`AuthReply`], and then in the same framing what is said until the viewer is let
+//! in: [`ViewerMessage::Auth`], and [`HostMessage`] up to [`HostMessage::Accepted`]. What follows travels in *lanes*:
+//! unidirectional streams of `u32be length` + frame, each of which begins with its [`StreamKind`] and the `u64be`
+//! number of its first frame. Video frames have a stream each.
 
 use std::net::SocketAddr;
 
@@ -17,7 +18,7 @@ use crate::{
     picture::UpdateNumber,
 };
 
-/// Longest frame of the control stream in bytes.
+/// Longest frame in bytes of the control stream, and of the lanes of messages and inputs.
 pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 
 /// First byte of a unidirectional stream.
@@ -25,12 +26,14 @@ pub const CONTROL_FRAME_BYTES_MAX: usize = 8192;
 pub enum StreamKind {
     /// Host → viewer: [`crate::picture`].
     Picture,
-    /// Host → viewer: `u32be length` + [`crate::picture::CursorUpdate`], repeated.
+    /// Host → viewer: [`crate::picture::CursorUpdate`].
     Cursor,
-    /// Viewer → host: `u16be length` + [`crate::input::InputEvent`], repeated.
+    /// Viewer → host: [`crate::input::InputEvent`].
     Input,
     /// Host → viewer: one [`crate::picture::VideoHeader`] and its frame.
     Video,
+    /// Either way: [`ViewerMessage`] or [`HostMessage`].
+    Messages,
 }
 
 impl StreamKind {
@@ -41,18 +44,22 @@ impl StreamKind {
             Self::Cursor => 2,
             Self::Input => 3,
             Self::Video => 4,
+            Self::Messages => 5,
         }
     }
 
     /// The kind of this byte.
     pub fn parse(byte: u8) -> Option<Self> {
-        [Self::Picture, Self::Cursor, Self::Input, Self::Video].into_iter().find(|kind| kind.byte() == byte)
+        [Self::Picture, Self::Cursor, Self::Input, Self::Video, Self::Messages]
+            .into_iter()
+            .find(|kind| kind.byte() == byte)
     }
 
     /// QUIC send priority: higher goes first, so that a picture never delays a key.
     pub const fn priority(self) -> i32 {
         match self {
             Self::Input => 40,
+            Self::Messages => CONTROL_PRIORITY,
             Self::Cursor => 30,
             Self::Picture => 10,
             Self::Video => 8,
@@ -60,7 +67,7 @@ impl StreamKind {
     }
 }
 
-/// Priority of the control stream, between input and cursor.
+/// Priority of the control stream and of messages, between input and cursor.
 pub const CONTROL_PRIORITY: i32 = 35;
 
 /// Viewer → host, in the Noise handshake.

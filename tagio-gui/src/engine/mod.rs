@@ -13,12 +13,14 @@ pub mod viewer;
 
 use tagio_transport::{
     RecvStream, SendStream, StreamError,
+    lane::{Lane, LaneReceiver},
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{DecodeError, decode, encode, session::CONTROL_FRAME_BYTES_MAX};
 use thiserror::Error;
+use tokio::sync::mpsc;
 
-/// A control stream broke, or its other end broke the protocol.
+/// A stream of messages broke, or its other end broke the protocol.
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// The stream or its connection is over.
@@ -38,6 +40,29 @@ async fn send_message<T: serde::Serialize>(stream: &mut SendStream, message: &T)
 async fn read_message<T: serde::de::DeserializeOwned>(stream: &mut RecvStream) -> Result<T, ControlError> {
     let frame = stream.read_frame(CONTROL_FRAME_BYTES_MAX).await?;
     Ok(decode(&frame)?)
+}
+
+/// Sends one message after the viewer was let in.
+async fn say<T: serde::Serialize>(lane: &Lane, message: &T) -> Result<(), StreamError> {
+    lane.send(encode(message)).await
+}
+
+/// Reads the messages of a lane; the last one may be an error of the other side's.
+async fn read_messages<T: serde::de::DeserializeOwned>(
+    mut lane: LaneReceiver,
+    messages: mpsc::Sender<Result<T, ControlError>>,
+) {
+    loop {
+        let message = match lane.next().await {
+            Ok(frame) => decode(&frame).map_err(ControlError::from),
+            Err(StreamError::Lost(_)) => return,
+            Err(error) => Err(error.into()),
+        };
+        let last = message.is_err();
+        if messages.send(message).await.is_err() || last {
+            return;
+        }
+    }
 }
 
 /// The relay's next event; never, where there is no relay.

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use tagio_media::{
     Framebuffer, Region,
     codec::{PictureError, picture::PictureDecoder},
@@ -32,7 +33,7 @@ pub struct Arrival {
 #[derive(Debug)]
 pub enum Part {
     /// An update and the payloads of its bands.
-    Update(UpdateHeader, Vec<u8>),
+    Update(UpdateHeader, Bytes),
     /// A video frame.
     Frame(VideoHeader, Vec<u8>),
 }

@@ -1,7 +1,7 @@
 //! A stream over HTTP, between the requests that name it and the connection that it carries.
 //!
 //! Requests come and go; the stream stays, with at most a piece of bytes in either direction. Both sides wait for each
-//! other: a `POST` for room, the relay's writer for a `GET` that says that bytes have arrived.
+//! other: a `POST` for room or for the one before it, the relay's writer for a `GET` that says that bytes have arrived.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tagio_wire::carrier::{HTTP_IDLE, HTTP_WAIT};
+use tagio_wire::carrier::{HTTP_IDLE, HTTP_POSTS_MAX};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -26,13 +26,17 @@ use crate::lock::lock;
 /// How long the last bytes of a stream wait to be fetched.
 const LAST_BYTES: Duration = Duration::from_secs(10);
 
+/// How long a `POST` waits for the bytes before its own: as long as a request before it, which was lost, takes to be
+/// asked again.
+const GAP_WAIT: Duration = Duration::from_secs(2);
+
 /// Why a request got nothing done.
 #[derive(Debug, Error)]
 pub(crate) enum Trouble {
     /// The client is at another offset.
     #[error("expected offset {0}")]
     Gap(u64),
-    /// A newer request of the same kind came; the offset that the next one may name.
+    /// A newer request of the same kind came, or as many as may be under way; the offset that the next one may name.
     #[error("a newer request came")]
     Superseded(u64),
     /// What the stream carried has ended.
@@ -57,7 +61,7 @@ struct State {
     /// Of the carried connection.
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Of each kind the number of the newest request: an older one steps back.
+    /// Of each kind the number of the newest request: older ones step back, of `POST`s those that are too many.
     posts: u64,
     gets: u64,
     /// When it is over unless a request comes.
@@ -67,8 +71,8 @@ struct State {
 /// What requests see of a stream.
 pub(crate) struct Exchange {
     state: Mutex<State>,
-    /// For the `POST` that waits for room.
-    room: Notify,
+    /// For `POST`s that wait for room, or for bytes before theirs.
+    progress: Notify,
     /// For the `GET` that waits for bytes.
     bytes: Notify,
     /// For the stream's owner.
@@ -88,7 +92,7 @@ pub(crate) fn open() -> (Arc<Exchange>, HttpStream) {
             gets: 0,
             expiry: Instant::now() + HTTP_IDLE,
         }),
-        room: Notify::new(),
+        progress: Notify::new(),
         bytes: Notify::new(),
         over: Notify::new(),
     });
@@ -97,17 +101,16 @@ pub(crate) fn open() -> (Arc<Exchange>, HttpStream) {
 
 impl Exchange {
     /// A `POST` comes: its number, and the offset up to which the relay has bytes.
-    pub(crate) fn begin_post(&self, offset: u64) -> Result<(u64, u64), Trouble> {
+    pub(crate) fn begin_post(&self) -> Result<(u64, u64), Trouble> {
         let mut state = lock(&self.state);
         state.touch()?;
-        state.inbound.accept(offset, &[])?;
         state.posts += 1;
-        self.room.notify_waiters();
+        self.progress.notify_waiters();
         Ok((state.posts, state.inbound.end()))
     }
 
-    /// Takes the bytes of `POST` number `post`, waiting for room until `deadline`; the offset up to which the relay has
-    /// them then.
+    /// Takes the bytes of `POST` number `post`, waiting until `deadline` for room and a moment for those before them,
+    /// which another one may bring; the offset up to which the relay has them then.
     pub(crate) async fn accept(
         &self,
         post: u64,
@@ -115,37 +118,64 @@ impl Exchange {
         mut bytes: Bytes,
         deadline: Instant,
     ) -> Result<u64, Trouble> {
+        let gap_deadline = deadline.min(Instant::now() + GAP_WAIT);
         loop {
-            let room = self.room.notified();
-            {
+            let progress = self.progress.notified();
+            let gap = {
                 let mut state = lock(&self.state);
                 state.touch()?;
-                if state.posts != post {
+                if state.posts >= post + HTTP_POSTS_MAX {
                     return Err(Trouble::Superseded(state.inbound.end()));
                 }
-                let done = state.inbound.accept(offset, &bytes)?;
-                wake(&mut state.reader);
-                offset += done as u64;
-                drop(bytes.split_to(done));
-                if bytes.is_empty() {
-                    return Ok(state.inbound.end());
+                match state.inbound.accept(offset, &bytes) {
+                    Ok(done) => {
+                        wake(&mut state.reader);
+                        self.progress.notify_waiters();
+                        offset += done as u64;
+                        drop(bytes.split_to(done));
+                        if bytes.is_empty() {
+                            return Ok(offset);
+                        }
+                        None
+                    }
+                    Err(gap) => Some(gap),
                 }
-            }
-            if timeout_at(deadline, room).await.is_err() {
-                return Ok(offset);
+            };
+            let waited = timeout_at(if gap.is_some() { gap_deadline } else { deadline }, progress).await;
+            match gap {
+                _ if waited.is_ok() => {}
+                Some(gap) => return Err(gap.into()),
+                None => return Ok(offset),
             }
         }
     }
 
-    /// Answers a `GET`: bytes from `offset` on, or `None` when there were none for a while.
-    pub(crate) async fn fetch(&self, offset: u64) -> Result<Option<Bytes>, Trouble> {
-        let deadline = Instant::now() + HTTP_WAIT;
-        let get = {
-            let mut state = lock(&self.state);
-            state.gets += 1;
-            state.gets
-        };
+    /// A `GET` comes, whose client has everything before `offset`: its number.
+    pub(crate) fn begin_get(&self, offset: u64) -> Result<u64, Trouble> {
+        let mut state = lock(&self.state);
+        state.outbound.arrived(offset)?;
+        wake(&mut state.writer);
+        state.gets += 1;
         self.bytes.notify_waiters();
+        Ok(state.gets)
+    }
+
+    /// The client says beside something else that it has everything before `offset`. What it said before may come
+    /// later, which does no harm.
+    pub(crate) fn arrived(&self, offset: u64) {
+        let mut state = lock(&self.state);
+        if state.outbound.arrived(offset).is_ok() {
+            wake(&mut state.writer);
+        }
+    }
+
+    /// Bytes for `GET` number `get` from `offset` on; `None` when there are none until `deadline`, or never again.
+    pub(crate) async fn fetch(
+        &self,
+        get: u64,
+        offset: u64,
+        deadline: Instant,
+    ) -> Result<Option<Bytes>, Trouble> {
         loop {
             let more = self.bytes.notified();
             {
@@ -153,14 +183,16 @@ impl Exchange {
                 if state.gets != get {
                     return Err(Trouble::Superseded(state.outbound.start()));
                 }
-                let piece = state.outbound.fetch(offset)?;
-                wake(&mut state.writer);
+                let piece = state.outbound.bytes_from(offset)?;
                 if !piece.is_empty() {
                     // Its end may be near, and it has as much time as it says.
                     let _ = state.touch();
                     return Ok(Some(piece));
                 }
                 if state.stage != Stage::Open {
+                    if !state.outbound.is_empty() {
+                        return Ok(None);
+                    }
                     self.end(&mut state, Stage::Over);
                 }
                 state.touch()?;
@@ -202,7 +234,7 @@ impl Exchange {
         state.stage = stage;
         wake(&mut state.reader);
         wake(&mut state.writer);
-        self.room.notify_waiters();
+        self.progress.notify_waiters();
         self.bytes.notify_waiters();
         self.over.notify_waiters();
     }
@@ -251,7 +283,7 @@ impl AsyncRead for HttpStream {
         let read = state.inbound.read(buf.initialize_unfilled());
         buf.advance(read);
         if read > 0 {
-            self.0.room.notify_waiters();
+            self.0.progress.notify_waiters();
         } else if state.stage == Stage::Open {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;

@@ -62,16 +62,27 @@ impl Outbound {
         taken
     }
 
-    /// Everything from `offset` on, which may be nothing. What is before it has arrived and is forgotten.
-    pub(super) fn fetch(&mut self, offset: u64) -> Result<Bytes, Gap> {
-        let arrived = offset.checked_sub(self.start).ok_or(Gap { expected: self.start })?;
-        let arrived = usize::try_from(arrived).ok().filter(|arrived| *arrived <= self.kept.len());
-        let arrived = arrived.ok_or_else(|| Gap { expected: self.start + self.kept.len() as u64 })?;
+    /// Everything before `offset` has arrived and is forgotten.
+    pub(super) fn arrived(&mut self, offset: u64) -> Result<(), Gap> {
+        let arrived = self.index(offset)?;
         self.kept.drain(..arrived);
         self.start = offset;
         release(&mut self.kept);
+        Ok(())
+    }
+
+    /// Everything from `offset` on, which may be nothing.
+    pub(super) fn bytes_from(&self, offset: u64) -> Result<Bytes, Gap> {
         let (first, second) = self.kept.as_slices();
-        Ok([first, second].concat().into())
+        let index = self.index(offset)?;
+        let in_first = index.min(first.len());
+        Ok([&first[in_first..], &second[index - in_first..]].concat().into())
+    }
+
+    fn index(&self, offset: u64) -> Result<usize, Gap> {
+        let index = offset.checked_sub(self.start).ok_or(Gap { expected: self.start })?;
+        let index = usize::try_from(index).ok().filter(|index| *index <= self.kept.len());
+        index.ok_or_else(|| Gap { expected: self.start + self.kept.len() as u64 })
     }
 
     /// Whether the client has everything.
@@ -139,16 +150,34 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_can_be_asked_for_until_the_next_one_is() {
+    fn bytes_can_be_asked_for_until_they_have_arrived() {
         let mut outbound = Outbound::default();
         outbound.write(b"abc");
-        assert_eq!(outbound.fetch(0), Ok(Bytes::from_static(b"abc")));
+        assert_eq!(outbound.bytes_from(0), Ok(Bytes::from_static(b"abc")));
         outbound.write(b"de");
-        assert_eq!(outbound.fetch(0), Ok(Bytes::from_static(b"abcde")));
-        assert_eq!(outbound.fetch(3), Ok(Bytes::from_static(b"de")));
-        assert_eq!(outbound.fetch(2), Err(Gap { expected: 3 }));
-        assert_eq!(outbound.fetch(6), Err(Gap { expected: 5 }));
-        assert_eq!(outbound.fetch(u64::MAX), Err(Gap { expected: 5 }));
-        assert_eq!((outbound.fetch(5), outbound.is_empty()), (Ok(Bytes::new()), true));
+        assert_eq!(outbound.bytes_from(0), Ok(Bytes::from_static(b"abcde")));
+        assert_eq!(outbound.arrived(3), Ok(()));
+        assert_eq!(outbound.bytes_from(3), Ok(Bytes::from_static(b"de")));
+        assert_eq!(outbound.bytes_from(4), Ok(Bytes::from_static(b"e")));
+        for (gone_or_unknown, expected) in [(2, 3), (6, 5), (u64::MAX, 5)] {
+            assert_eq!(outbound.bytes_from(gone_or_unknown), Err(Gap { expected }));
+            assert_eq!(outbound.arrived(gone_or_unknown), Err(Gap { expected }));
+        }
+        assert!(!outbound.is_empty());
+        assert_eq!((outbound.arrived(5), outbound.is_empty()), (Ok(()), true));
+        assert_eq!(outbound.bytes_from(5), Ok(Bytes::new()));
+    }
+
+    #[test]
+    fn bytes_of_a_ring_that_has_gone_round_are_in_order() {
+        let mut outbound = Outbound::default();
+        outbound.write(&[0; 5]);
+        for round in 1..100_u8 {
+            outbound.write(&[round; 3]);
+            let start = outbound.start();
+            outbound.arrived(start + 3).unwrap();
+            let bytes = outbound.bytes_from(start + 4).unwrap();
+            assert!(bytes.len() == 4 && bytes.is_sorted(), "{bytes:?}");
+        }
     }
 }

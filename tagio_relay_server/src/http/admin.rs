@@ -96,7 +96,7 @@ fn back_to_page(cookie: &str) -> Reply {
 fn events(visit: &Visit, cookies: &str) -> Reply {
     let Some(events) = Admin::events(&visit.shared, cookies) else { return reply::not_found() };
     visit.allow(EVENTS);
-    let mut reply = Response::new(Either::Right(events));
+    let mut reply = Response::new(Either::Right(Either::Right(events)));
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENT_STREAM);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

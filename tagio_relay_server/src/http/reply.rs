@@ -1,9 +1,13 @@
 //! Answers.
 
+use std::{convert::Infallible, pin::Pin};
+
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use futures_util::Stream;
+use http_body_util::{Either, Full, StreamBody};
 use hyper::{
     Response, StatusCode,
+    body::Frame,
     header::{self, HeaderValue},
 };
 use tagio_relay_core::Denial;
@@ -13,8 +17,11 @@ use crate::{admin::Events, shared::Shared};
 /// What a request is answered with.
 pub(crate) type Reply = Response<Body>;
 
-/// Bytes at once, or the events of the admin's page.
-pub(crate) type Body = Either<Full<Bytes>, Events>;
+/// Bytes at once; or as they come, or the events of the admin's page.
+pub(crate) type Body = Either<Full<Bytes>, Either<Flow, Events>>;
+
+/// Bytes as they come.
+pub(crate) type Flow = StreamBody<Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>>;
 
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(crate) const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -24,11 +31,21 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// An answer of any kind, after which the connection serves on. Nobody may store it.
 pub(crate) fn of(status: StatusCode, kind: HeaderValue, body: impl Into<Bytes>) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::new(body.into())));
+    with_body(status, kind, Either::Left(Full::new(body.into())))
+}
+
+/// As [`of`], with a body that comes little by little.
+pub(crate) fn flow(kind: HeaderValue, body: Flow) -> Reply {
+    with_body(StatusCode::OK, kind, Either::Right(Either::Left(body)))
+}
+
+fn with_body(status: StatusCode, kind: HeaderValue, body: Body) -> Reply {
+    let mut reply = Response::new(body);
     *reply.status_mut() = status;
     reply.headers_mut().insert(header::CONTENT_TYPE, kind);
     reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -77,10 +94,12 @@ pub(crate) fn bad_request(why: &'static str) -> Reply {
     page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))
 }
 
-/// The relay has a secret, and it was not shown.
-pub(crate) fn unauthorized() -> Reply {
-    let text = "this relay wants its secret: Authorization: Bearer SECRET\n".to_owned();
-    let mut reply = page(StatusCode::UNAUTHORIZED, TEXT, text);
+/// The relay has a secret.
+pub(crate) const WANTS_SECRET: &str = "this relay wants its secret: Authorization: Bearer SECRET\n";
+
+/// Something secret was to be shown, and was not.
+pub(crate) fn unauthorized(what: &'static str) -> Reply {
+    let mut reply = page(StatusCode::UNAUTHORIZED, TEXT, what.to_owned());
     reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     reply
 }

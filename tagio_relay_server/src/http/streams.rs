@@ -3,16 +3,18 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::{
     HeaderMap, Method, Request, StatusCode,
-    body::{Body, Incoming},
+    body::{Body, Frame, Incoming},
 };
 use tagio_relay_core::Denial;
-use tagio_wire::carrier::{HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
+use tagio_wire::carrier::{HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
     task::JoinSet,
@@ -20,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    reply::{self, BYTES, Reply, TEXT},
+    reply::{self, BYTES, Flow, Reply, TEXT},
     visit::Visit,
 };
 use crate::{
@@ -144,7 +146,10 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>, rest: &str
         (_, None) => Err(Refused::Unknown),
         (Method::POST, Some(Target::All)) => open(visit, request.headers()),
         (Method::POST, Some(Target::Piece(name, offset))) => post(visit, request, name, offset).await,
-        (Method::GET, Some(Target::Piece(name, offset))) => get(visit, name, offset).await,
+        (Method::GET, Some(Target::Piece(name, offset))) => {
+            let linger = number(&request, HTTP_LINGER_KEY).map(Duration::from_millis);
+            get(visit, name, offset, linger).await
+        }
         (Method::DELETE, Some(Target::Stream(name))) => delete(visit, name),
         (_, Some(Target::All)) => return reply::method_not_allowed("POST"),
         (_, Some(Target::Piece(..))) => return reply::method_not_allowed("GET, POST"),
@@ -205,6 +210,13 @@ impl Target {
     }
 }
 
+/// A number from a request's query.
+fn number(request: &Request<Incoming>, key: &str) -> Option<u64> {
+    let query = request.uri().query().unwrap_or_default();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == key)?.1.parse().ok()
+}
+
 fn open(visit: &Visit, headers: &HeaderMap) -> Result<Reply, Refused> {
     let visitor = visit.newcomer(headers).map_err(Refused::Denied)?;
     let name = visit.shared.streams.open(visitor).map_err(Refused::Denied)?;
@@ -218,7 +230,10 @@ async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64
     }
     visit.allow(HTTP_WAIT);
     let deadline = Instant::now() + HTTP_WAIT;
-    let (number, mut end) = exchange.begin_post(offset)?;
+    if let Some(arrived) = number(&request, HTTP_ARRIVED_KEY) {
+        exchange.arrived(arrived);
+    }
+    let (post, mut end) = exchange.begin_post()?;
     let mut body = request.into_body();
     let mut at = offset;
     // A body that breaks off counts as far as it came.
@@ -228,7 +243,7 @@ async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64
         if next - offset > HTTP_PIECE_BYTES_MAX as u64 {
             return Err(Refused::TooLong);
         }
-        end = exchange.accept(number, at, bytes, deadline).await?;
+        end = exchange.accept(post, at, bytes, deadline).await?;
         if end < next {
             break;
         }
@@ -237,13 +252,31 @@ async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64
     Ok(reply::of(StatusCode::OK, TEXT, end.to_string()))
 }
 
-async fn get(visit: &Visit, name: Name, offset: u64) -> Result<Reply, Refused> {
+async fn get(visit: &Visit, name: Name, offset: u64, linger: Option<Duration>) -> Result<Reply, Refused> {
     let exchange = find(visit, name)?;
     visit.allow(HTTP_WAIT);
-    match exchange.fetch(offset).await? {
-        Some(piece) => Ok(reply::of(StatusCode::OK, BYTES, piece)),
-        None => Ok(no_content()),
-    }
+    let number = exchange.begin_get(offset)?;
+    let Some(piece) = exchange.fetch(number, offset, Instant::now() + HTTP_WAIT).await? else {
+        return Ok(no_content());
+    };
+    let Some(linger) = linger else { return Ok(reply::of(StatusCode::OK, BYTES, piece)) };
+    visit.allow(HTTP_WAIT);
+    Ok(reply::flow(BYTES, flow(exchange, number, offset, piece, linger)))
+}
+
+/// The bytes of a stream as they come, `first` ones first, until there are none for as long as `linger`, or for
+/// [`HTTP_WAIT`] in all. However it ends, the client asks again.
+fn flow(exchange: Arc<Exchange>, get: u64, offset: u64, first: Bytes, linger: Duration) -> Flow {
+    let end = Instant::now() + HTTP_WAIT;
+    let start = (exchange, offset + first.len() as u64);
+    let rest = stream::unfold(start, move |(exchange, offset)| async move {
+        let deadline = end.min(Instant::now() + linger);
+        let piece = exchange.fetch(get, offset, deadline).await.ok().flatten()?;
+        let next = offset + piece.len() as u64;
+        Some((piece, (exchange, next)))
+    });
+    let pieces = stream::iter([first]).chain(rest);
+    StreamBody::new(Box::pin(pieces.map(|piece| Ok(Frame::data(piece)))))
 }
 
 fn delete(visit: &Visit, name: Name) -> Result<Reply, Refused> {

@@ -60,7 +60,7 @@ pub(crate) fn picture(mut data: &[u8]) -> usize {
                 let (Some(header), Some(payload)) = (header, chunk(&mut data)) else { return taken };
                 decoder.frame(header, payload.to_vec()).changed
             }
-            Some(StreamKind::Cursor | StreamKind::Input) | None => return taken,
+            Some(StreamKind::Cursor | StreamKind::Input | StreamKind::Messages) | None => return taken,
         };
         assert_changed(&before, decoder.picture(), &changed);
         assert!((0.0..=1.0).contains(&decoder.exact_share()));

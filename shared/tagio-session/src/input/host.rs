@@ -37,7 +37,7 @@ impl HostInput {
         self.handle_event(InputEvent::Pointer(pointer))
     }
 
-    /// An event of the input stream.
+    /// An event of the input lane.
     pub fn handle_event(&mut self, event: InputEvent) -> Vec<InputEvent> {
         if self.permission == Permission::View {
             return Vec::new();

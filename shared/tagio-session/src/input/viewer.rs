@@ -16,8 +16,8 @@ use super::{NOWHERE, held::Held};
 /// Least time between two datagrams: 500 a second follow any screen, and a mouse of 8000 Hz floods nobody.
 const MOVE_SPACING: Duration = Duration::from_millis(2);
 
-/// How long after its last datagram a pointer counts as at rest, and its position is sent once more, on the
-/// stream: the last datagram may be lost, and no newer one would repair it.
+/// How long after its last datagram a pointer counts as at rest, and its position is sent once more, in the
+/// lane: the last datagram may be lost, and no newer one would repair it.
 const REST_AFTER: Duration = Duration::from_millis(60);
 
 /// Something to be sent.
@@ -25,7 +25,7 @@ const REST_AFTER: Duration = Duration::from_millis(60);
 pub enum Outgoing {
     /// As a datagram.
     Datagram(PointerMove),
-    /// On the input stream.
+    /// In the input lane.
     Reliable(InputEvent),
 }
 
@@ -41,7 +41,7 @@ pub struct ViewerInput {
     pending: Option<Point>,
     /// The newest position that was sent.
     last: Option<PointerMove>,
-    /// When [`Self::last`] went as a datagram, until the stream has confirmed it.
+    /// When [`Self::last`] went as a datagram, until the lane has confirmed it.
     unconfirmed_since: Option<Instant>,
     next_datagram_at: Option<Instant>,
     next_number: MoveNumber,
@@ -130,7 +130,7 @@ impl ViewerInput {
         }
     }
 
-    /// Puts the position on the stream if the host may not have it.
+    /// Puts the position in the lane if the host may not have it.
     fn confirm_position(&mut self) {
         if let Some(to) = self.pending {
             let pointer = self.numbered(to);
@@ -140,7 +140,7 @@ impl ViewerInput {
         }
     }
 
-    /// `to` as the newest move, on the stream unless the caller says otherwise.
+    /// `to` as the newest move, in the lane unless the caller says otherwise.
     fn numbered(&mut self, to: Point) -> PointerMove {
         let pointer = PointerMove { number: self.next_number, to };
         self.next_number = self.next_number.wrapping_add(1);

@@ -13,6 +13,7 @@ use tagio_wire::{leg::PunchToken, nat::Mapping, session::Candidates};
 
 use super::{
     PathFacts, PathsEvent,
+    farewell::{Farewell, Farewells},
     plan::{self, Guess},
     report::{Outcome, PathReport},
     selector::{Action, PathKind, Sample, Selector, Side},
@@ -107,6 +108,8 @@ pub(super) enum Output<K> {
     Guess { guess: Guess, token: PunchToken },
     /// A direct path stands: neither punch nor guess.
     StopPunching,
+    /// What was under way may be lost with a path, and QUIC sends it again only later.
+    Stranded,
     /// To the session's owner.
     Tell(PathsEvent),
 }
@@ -116,6 +119,9 @@ pub(super) enum Output<K> {
 pub(super) struct PathCore<K> {
     side: Side,
     selector: Selector<K>,
+    /// The path that packets were last told to take, and those that they took before.
+    used: Option<K>,
+    farewells: Farewells<K>,
     peer_token: Option<PunchToken>,
     /// Addresses to which a path is being opened.
     opening: BTreeSet<SocketAddr>,
@@ -158,6 +164,8 @@ impl<K: Ord + Copy> PathCore<K> {
         Self {
             side,
             selector: Selector::new(side),
+            used: None,
+            farewells: Farewells::new(),
             peer_token: None,
             opening: BTreeSet::new(),
             failed: 0,
@@ -287,12 +295,16 @@ impl<K: Ord + Copy> PathCore<K> {
     fn leave(&mut self, now: Instant, id: K) {
         let had = |kind| self.selector.has(kind);
         let (had_relay, had_direct) = (had(PathKind::Relay), had(PathKind::Direct));
+        let is_stranded = self.farewells.forget(id) || self.used == Some(id);
         if self.selector.all().contains(&id) {
             self.draining.insert(id, now);
         }
         self.stats.gone(id);
         let action = self.selector.closed(id);
         self.act(now, action);
+        if is_stranded {
+            self.outputs.push_back(Output::Stranded);
+        }
         if had_direct && !self.selector.has(PathKind::Direct) {
             self.round = 0;
         }
@@ -356,6 +368,12 @@ impl<K: Ord + Copy> PathCore<K> {
 
     fn prefer(&mut self, now: Instant, id: K) {
         let Some((_, kind)) = self.selector.active() else { return };
+        self.farewells.forget(id);
+        if let Some(before) = self.used.replace(id).filter(|before| *before != id)
+            && let Some(last) = self.selector.last(before)
+        {
+            self.farewells.leave(before, last, now);
+        }
         let others = self.selector.all().into_iter().filter(|other| *other != id);
         self.outputs.extend(others.map(|other| Output::SetStatus(other, PathStatus::Backup)));
         self.outputs.push_back(Output::SetStatus(id, PathStatus::Available));
@@ -380,12 +398,21 @@ impl<K: Ord + Copy> PathCore<K> {
             // And a sign of life that stays out is what it acts on: what killed the path before may have killed this one.
             self.outputs.push_back(Output::Ping(id));
         }
+        for farewell in self.farewells.look(now, &counters) {
+            match farewell {
+                Farewell::Ping(id) => self.outputs.push_back(Output::Ping(id)),
+                Farewell::Close(id) => self.act(now, Some(Action::Close(id))),
+            }
+        }
         // Where two paths died at a time QUIC may wait for good for each other's goodbye, which was under way on the
         // other one; what was under way with it never comes then, however well the path in use answers.
         self.draining.retain(|id, _| counters(*id).is_some());
         let drained = self.draining.values().map(|since| now.saturating_duration_since(*since)).max();
         let silence = self.selector.silence(now).max(drained.unwrap_or_default());
         self.facts = PathFacts { kind, rtt: sample.rtt, silence };
+        if let Some(deadline) = self.selector.deadline().filter(|at| *at > now) {
+            self.look_at = self.look_at.min(deadline);
+        }
     }
 
     /// Has the viewer's candidates sent, unless a direct path stands, and says when the next round is due.

@@ -1,12 +1,13 @@
 //! The paths of one session: opens direct ones for as long as the session lasts, keeps exactly one active,
 //! and leaves one that dies.
 //!
-//! Both sides run a [`Paths`] task: a thin driver of [`core`], which decides.  The viewer's starts a *round* by sending its candidates, the host answers with its
+//! Both sides run a [`Paths`] task: a thin driver of [`core`], which decides. The viewer's starts a *round* by sending its candidates, the host answers with its
 //! own; each side then sends a few `PUNCH` datagrams to each of the other's, and guesses what it cannot know. Where a
 //! punch is answered, the viewer opens a QUIC path, which QUIC validates by itself.
 
 mod candidates;
 mod core;
+mod farewell;
 mod plan;
 mod punching;
 mod report;
@@ -320,6 +321,7 @@ impl Keeper {
                 self.punching.abort_all();
                 self.guessing.abort_all();
             }
+            Output::Stranded => self.connection.strand(),
             Output::Tell(event) => self.tell(event),
         }
     }

@@ -31,7 +31,7 @@ pub enum Side {
 /// thread waiting, and short enough for the picture to move again within half a second of a cut.
 const DEAD_AFTER_MIN: Duration = Duration::from_millis(250);
 /// A gap between two looks that is longer than this is this machine's own doing, not the path's.
-const OWN_GAP: Duration = Duration::from_millis(120);
+pub(super) const OWN_GAP: Duration = Duration::from_millis(120);
 
 /// Counters of a path at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,6 +162,17 @@ impl<K: Ord + Copy> Selector<K> {
             return Some(Action::Ping(id));
         }
         None
+    }
+
+    /// A path's counters when it was looked at last.
+    pub(super) fn last(&self, id: K) -> Option<Sample> {
+        self.paths.get(&id).map(|path| path.last)
+    }
+
+    /// When the active path counts as dead if nothing comes back.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let path = self.paths.get(&self.active?)?;
+        Some(path.unanswered? + dead_after(path.last.rtt))
     }
 
     /// How long nothing has come back on the active path.

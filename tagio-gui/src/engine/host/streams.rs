@@ -1,22 +1,26 @@
-//! The streams of a visit: one task each, so that a half-read frame is never dropped.
+//! The streams of a visit, a task for each.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use tagio_media::codec::{EncodedFrame, EncodedUpdate};
-use tagio_transport::{Connection, RecvStream};
-use tagio_wire::{
-    decode, encode,
-    input::InputEvent,
-    limits::CURSOR_SLOTS,
-    picture::{CursorShape, CursorUpdate},
-    session::{CONTROL_FRAME_BYTES_MAX, StreamKind, ViewerMessage},
+use tagio_transport::{
+    Connection,
+    lane::{Lane, LaneEntrance, LaneSender, Memory},
 };
-use tokio::{sync::mpsc, task::JoinSet};
-
-use crate::engine::{ControlError, read_message};
+use tagio_wire::{
+    encode,
+    limits::CURSOR_SLOTS,
+    picture::{CursorShape, CursorUpdate, UpdateNumber},
+    session::StreamKind,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 /// How long after a viewer's own move the pointer's reports are its echoes.
 const ECHO: Duration = Duration::from_millis(300);
@@ -46,55 +50,75 @@ impl LastMove {
     }
 }
 
-/// Reads the viewer's messages; the last one may be an error of the viewer's.
-pub(super) async fn read_messages(mut recv: RecvStream, messages: mpsc::Sender<Result<ViewerMessage, ()>>) {
-    loop {
-        let message = match read_message(&mut recv).await {
-            Ok(message) => Ok(message),
-            Err(ControlError::Message(error)) => {
-                tracing::warn!(%error, "bad message");
-                Err(())
+/// Where the viewer's lanes come in.
+pub(super) struct Entrances {
+    pub(super) messages: LaneEntrance,
+    pub(super) inputs: LaneEntrance,
+}
+
+/// Takes the streams that the viewer opens. Ends at one that is of no lane.
+pub(super) async fn accept_streams(connection: Connection, entrances: Entrances) {
+    // A stream that says nothing holds up no other; QUIC bounds how many there are.
+    let mut begun = JoinSet::new();
+    while let Ok(mut stream) = connection.accept_uni().await {
+        let (messages, inputs) = (entrances.messages.clone(), entrances.inputs.clone());
+        begun.spawn(async move {
+            match stream.read_u8().await.map(StreamKind::parse) {
+                Ok(Some(StreamKind::Messages)) => messages.take(stream).await,
+                Ok(Some(StreamKind::Input)) => inputs.take(stream).await,
+                // A newer viewer may send more than this program knows.
+                Ok(Some(StreamKind::Picture | StreamKind::Cursor | StreamKind::Video) | None) | Err(_) => {}
             }
-            Err(ControlError::Stream(_)) => return,
-        };
-        let last = message.is_err();
-        if messages.send(message).await.is_err() || last {
-            return;
+        });
+        while begun.try_join_next().is_some() {}
+    }
+}
+
+/// Sends the picture's lane. What the viewer has acknowledged is not sent again.
+pub(super) async fn send_picture(
+    connection: Connection,
+    mut updates: mpsc::Receiver<EncodedUpdate>,
+    mut acked: watch::Receiver<UpdateNumber>,
+) {
+    let mut lane = LaneSender::new(&connection, StreamKind::Picture, Memory::UntilForgotten);
+    let mut sent = SentUpdates::default();
+    loop {
+        tokio::select! {
+            update = updates.recv(), if lane.is_idle() => {
+                let Some(update) = update else { return };
+                let header = encode(&update.header);
+                let len = u32::try_from(header.len()).expect("a header has at most BANDS_MAX bands");
+                let frame = lane.push(&[&len.to_be_bytes()[..], &header].concat(), update.payload);
+                sent.note(update.header.number, frame);
+            }
+            Ok(()) = acked.changed() => lane.forget_below(sent.acked(*acked.borrow_and_update())),
+            worked = lane.work() => if worked.is_err() {
+                return;
+            },
         }
     }
 }
 
-/// Reads the viewer's input stream, the one stream that it opens.
-pub(super) async fn read_inputs(connection: Connection, inputs: mpsc::Sender<Result<InputEvent, ()>>) {
-    let Ok(mut stream) = connection.accept_uni().await else { return };
-    if !matches!(stream.read_u8().await.map(StreamKind::parse), Ok(Some(StreamKind::Input))) {
-        inputs.send(Err(())).await.ok();
-        return;
-    }
-    while let Ok(frame) = stream.read_frame(CONTROL_FRAME_BYTES_MAX).await {
-        let event = decode(&frame).map_err(|error| tracing::warn!(%error, "bad input event"));
-        let last = event.is_err();
-        if inputs.send(event).await.is_err() || last {
-            return;
-        }
-    }
-    // The stream is over before the connection: the viewer's hands are gone, not its eyes.
-    inputs.closed().await;
+/// Which frame of the lane an update went in. Bounded as what a viewer has not acknowledged is.
+#[derive(Default)]
+struct SentUpdates {
+    sent: VecDeque<(UpdateNumber, u64)>,
+    /// The first frame that may be needed again.
+    needed: u64,
 }
 
-/// Writes the picture stream.
-pub(super) async fn send_picture(connection: Connection, mut updates: mpsc::Receiver<EncodedUpdate>) {
-    let Ok(mut stream) = connection.open_uni(StreamKind::Picture.priority()).await else { return };
-    if stream.write(&[StreamKind::Picture.byte()]).await.is_err() {
-        return;
+impl SentUpdates {
+    fn note(&mut self, number: UpdateNumber, frame: u64) {
+        self.sent.push_back((number, frame));
     }
-    while let Some(update) = updates.recv().await {
-        let header = encode(&update.header);
-        let len = u32::try_from(header.len()).expect("a header has at most BANDS_MAX bands");
-        let head = [&len.to_be_bytes()[..], &header].concat();
-        if stream.write_owned(head).await.is_err() || stream.write_owned(update.payload).await.is_err() {
-            return;
+
+    /// Everything up to `number` is decoded; the first frame that is not.
+    fn acked(&mut self, number: UpdateNumber) -> u64 {
+        let is_decoded = |sent: UpdateNumber| number.wrapping_sub(sent) < UpdateNumber::MAX / 2;
+        while let Some((_, frame)) = self.sent.pop_front_if(|(sent, _)| is_decoded(*sent)) {
+            self.needed = frame + 1;
         }
+        self.needed
     }
 }
 
@@ -105,8 +129,12 @@ pub(super) async fn send_video(
     lost: impl Fn(),
 ) {
     let mut under_way = JoinSet::new();
+    let mut strandings = connection.strandings();
     loop {
         tokio::select! {
+            () = strandings.next() => if !under_way.is_empty() {
+                lost();
+            },
             frame = frames.recv() => match frame {
                 Some(frame) => drop(under_way.spawn(send_frame(connection.clone(), frame))),
                 None => return,
@@ -131,24 +159,19 @@ async fn send_frame(connection: Connection, frame: EncodedFrame) -> bool {
     written && stream.finish_within(deadline).await
 }
 
-/// Writes the cursor stream.
+/// Sends the cursor's lane.
 pub(super) async fn send_cursor(
     connection: Connection,
     mut cursors: mpsc::Receiver<CursorUpdate>,
     own: LastMove,
 ) {
-    let Ok(mut stream) = connection.open_uni(StreamKind::Cursor.priority()).await else { return };
-    if stream.write(&[StreamKind::Cursor.byte()]).await.is_err() {
-        return;
-    }
+    let lane = Lane::spawn(&connection, StreamKind::Cursor);
     let mut slots = CursorSlots::default();
     while let Some(update) = cursors.recv().await {
         if matches!(update, CursorUpdate::Moved(_)) && own.is_recent() {
             continue;
         }
-        let bytes = encode(&slots.shorten(update));
-        let len = u32::try_from(bytes.len()).expect("a cursor has at most CURSOR_SIDE_MAX rows");
-        if stream.write(&[&len.to_be_bytes()[..], &bytes].concat()).await.is_err() {
+        if lane.send(encode(&slots.shorten(update))).await.is_err() {
             return;
         }
     }
@@ -184,6 +207,22 @@ mod tests {
     use tagio_wire::{Point, Size};
 
     use super::*;
+
+    #[test]
+    fn an_acknowledged_update_is_not_needed_again() {
+        let mut sent = SentUpdates::default();
+        assert_eq!(sent.acked(7), 0);
+        // Video frames have numbers, too, and no frame in this lane.
+        [(1, 0), (2, 1), (5, 2)].into_iter().for_each(|(number, frame)| sent.note(number, frame));
+        assert_eq!(sent.acked(1), 1);
+        assert_eq!(sent.acked(4), 2);
+        assert_eq!(sent.acked(3), 2, "old news");
+        sent.note(UpdateNumber::MAX, 3);
+        sent.note(2, 4);
+        assert_eq!(sent.acked(5), 3);
+        assert_eq!(sent.acked(UpdateNumber::MAX), 4);
+        assert_eq!(sent.acked(2), 5, "numbers wrap around");
+    }
 
     #[test]
     fn a_shape_travels_once_while_the_viewer_keeps_it() {

@@ -3,14 +3,21 @@
 use std::time::{Duration, Instant};
 
 use tagio_session::{SafetyPhrase, input::HostInput, resume::Issued};
-use tagio_transport::{Connection, PathFacts, PathKind, Paths, PathsEvent, RecvStream, SendStream, Side};
+use tagio_transport::{
+    Connection, PathFacts, PathKind, Paths, PathsEvent, Side,
+    lane::{Lane, lane_receiver},
+};
 use tagio_wire::{
     Point, PublicKey, Size, decode,
     input::{InputEvent, PointerMove},
-    session::{EndReason, HostMessage, Permission, Terms, ViewWish, ViewerMessage},
+    picture::UpdateNumber,
+    session::{
+        CONTROL_FRAME_BYTES_MAX, EndReason, HostMessage, Permission, StreamKind, Terms, ViewWish,
+        ViewerMessage,
+    },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -18,11 +25,11 @@ use tokio::{
 use super::{
     Note,
     door::{Control, Entry, House},
-    streams::{LastMove, read_inputs, read_messages, send_cursor, send_picture, send_video},
+    streams::{Entrances, LastMove, accept_streams, send_cursor, send_picture, send_video},
 };
 use crate::{
     engine::{
-        send_message,
+        ControlError, read_messages, say, send_message,
         status::{ConnectedViewer, ViewerId},
     },
     host::picture::{
@@ -78,6 +85,8 @@ pub(super) struct Visit<'a> {
     held: HostInput,
     ticket: Issued,
     last_move: LastMove,
+    /// The newest update that the viewer has decoded.
+    acked: watch::Sender<UpdateNumber>,
     /// Since when the screen is away.
     away_since: Option<Instant>,
 }
@@ -107,24 +116,23 @@ impl<'a> Visit<'a> {
             wish: ViewWish::default(),
             ticket,
             last_move: LastMove::long_ago(),
+            acked: watch::Sender::default(),
             away_since: None,
         }
     }
 
     /// Runs it to its end.
     pub(super) async fn run(mut self, control: Control) -> Over {
-        let Control { mut send, recv } = control;
+        let Control { send: mut door, recv: _ } = control;
         let terms = Terms {
             permission: self.permission,
             host_name: self.house.name.clone(),
             screen: self.layout.size,
             resume: self.ticket.token,
         };
-        if tell(&mut send, &HostMessage::Accepted(terms)).await.is_err() {
-            self.house.gate.lock().tickets.session_lost(self.ticket.id, Instant::now());
-            return Over::Lost;
-        }
-        if self.tell_monitors(&mut send).await.is_err() {
+        let accepted = timeout(SEND_DEADLINE, send_message(&mut door, &HostMessage::Accepted(terms))).await;
+        let send = Lane::spawn(self.connection, StreamKind::Messages);
+        if !matches!(accepted, Ok(Ok(()))) || self.tell_monitors(&send).await.is_err() {
             self.house.gate.lock().tickets.session_lost(self.ticket.id, Instant::now());
             return Over::Lost;
         }
@@ -133,7 +141,7 @@ impl<'a> Visit<'a> {
         let (orders_tx, orders) = mpsc::channel(ORDERS_QUEUE);
         let paths = Paths::spawn(self.connection, &self.house.endpoint, Side::Host, self.house.observed);
         self.announce(orders_tx, paths.facts().kind).await;
-        let over = self.attend(&mut send, recv, &mut streams, orders, paths, picture_over).await;
+        let over = self.attend(&send, &mut streams, orders, paths, picture_over).await;
         self.house.picture.leave(self.viewer);
         self.release_all();
         {
@@ -144,9 +152,9 @@ impl<'a> Visit<'a> {
             }
         }
         if let Over::Ended(reason) = over
-            && tell(&mut send, &HostMessage::Ended(reason)).await.is_ok()
+            && tell(&send, &HostMessage::Ended(reason)).await.is_ok()
         {
-            send.finish_soon().await;
+            send.finish().await;
         }
         self.house.notes.send(Note::Left(self.viewer)).await.ok();
         over
@@ -174,7 +182,7 @@ impl<'a> Visit<'a> {
     fn open_streams(&self, streams: &mut JoinSet<()>) -> oneshot::Receiver<()> {
         let (updates_tx, updates) = mpsc::channel(UPDATES_QUEUE);
         let (cursors_tx, cursors) = mpsc::channel(CURSORS_QUEUE);
-        let picture = send_picture(self.connection.clone(), updates);
+        let picture = send_picture(self.connection.clone(), updates, self.acked.subscribe());
         let (over_tx, picture_over) = oneshot::channel();
         streams.spawn(async move {
             picture.await;
@@ -197,8 +205,7 @@ impl<'a> Visit<'a> {
     /// The visit's loop.
     async fn attend(
         &mut self,
-        send: &mut SendStream,
-        recv: RecvStream,
+        send: &Lane,
         streams: &mut JoinSet<()>,
         mut orders: mpsc::Receiver<Order>,
         mut paths: Paths,
@@ -206,8 +213,12 @@ impl<'a> Visit<'a> {
     ) -> Over {
         let (messages_tx, mut messages) = mpsc::channel(READ_QUEUE);
         let (inputs_tx, mut inputs) = mpsc::channel(READ_QUEUE);
-        streams.spawn(read_messages(recv, messages_tx));
-        streams.spawn(read_inputs(self.connection.clone(), inputs_tx));
+        let (messages_entrance, messages_lane) = lane_receiver(CONTROL_FRAME_BYTES_MAX);
+        let (inputs_entrance, inputs_lane) = lane_receiver(CONTROL_FRAME_BYTES_MAX);
+        let entrances = Entrances { messages: messages_entrance, inputs: inputs_entrance };
+        streams.spawn(accept_streams(self.connection.clone(), entrances));
+        streams.spawn(read_messages(messages_lane, messages_tx));
+        streams.spawn(read_messages(inputs_lane, inputs_tx));
         let mut screen = self.house.picture.screen();
         let mut measure = interval(MEASURE_EVERY);
         measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -219,7 +230,7 @@ impl<'a> Visit<'a> {
                 _ = &mut picture_over => Err(Over::Ended(EndReason::ScreenLost)),
                 input = inputs.recv() => match input {
                     Some(Ok(event)) => self.on_input(event),
-                    Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
+                    Some(Err(error)) => Err(broken(&error)),
                     None => Err(Over::Lost),
                 },
                 datagram = self.connection.read_datagram() => match datagram {
@@ -228,7 +239,7 @@ impl<'a> Visit<'a> {
                 },
                 message = messages.recv() => match message {
                     Some(Ok(message)) => self.on_message(message, &paths),
-                    Some(Err(())) => Err(Over::Ended(EndReason::Protocol)),
+                    Some(Err(error)) => Err(broken(&error)),
                     None => Err(Over::Lost),
                 },
                 event = paths.event() => self.on_path(event, paths.facts().rtt, send).await,
@@ -255,7 +266,7 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    async fn on_screen(&mut self, state: ScreenState, send: &mut SendStream) -> Result<(), Over> {
+    async fn on_screen(&mut self, state: ScreenState, send: &Lane) -> Result<(), Over> {
         match state {
             ScreenState::Ready(layout) => {
                 self.away_since = None;
@@ -272,7 +283,7 @@ impl<'a> Visit<'a> {
         Ok(())
     }
 
-    async fn tell_monitors(&self, send: &mut SendStream) -> Result<(), Over> {
+    async fn tell_monitors(&self, send: &Lane) -> Result<(), Over> {
         tell(send, &HostMessage::Monitors(self.layout.monitors.clone())).await
     }
 
@@ -282,7 +293,7 @@ impl<'a> Visit<'a> {
         self.held.set_screen(Size::new(area.width, area.height));
     }
 
-    async fn on_order(&mut self, order: Option<Order>, send: &mut SendStream) -> Result<(), Over> {
+    async fn on_order(&mut self, order: Option<Order>, send: &Lane) -> Result<(), Over> {
         match order {
             Some(Order::Permit(permission)) => {
                 self.permit(permission);
@@ -294,12 +305,7 @@ impl<'a> Visit<'a> {
         }
     }
 
-    async fn on_path(
-        &self,
-        event: Option<PathsEvent>,
-        rtt: Duration,
-        send: &mut SendStream,
-    ) -> Result<(), Over> {
+    async fn on_path(&self, event: Option<PathsEvent>, rtt: Duration, send: &Lane) -> Result<(), Over> {
         match event {
             Some(PathsEvent::Changed(kind)) => {
                 self.house.picture.path(self.viewer, rtt, PathNews::Changed);
@@ -317,6 +323,7 @@ impl<'a> Visit<'a> {
         match message {
             ViewerMessage::Ack { number, held } => {
                 let held = Duration::from_micros(u64::from(held) * 100);
+                self.acked.send_replace(number);
                 self.house.picture.acked(self.viewer, number, held);
             }
             ViewerMessage::Watching(watching) => self.house.picture.watching(self.viewer, watching),
@@ -390,9 +397,15 @@ fn on_screen(event: InputEvent, origin: Point) -> InputEvent {
     }
 }
 
+/// The viewer has sent something that is no message.
+fn broken(error: &ControlError) -> Over {
+    tracing::warn!(%error, "bad message");
+    Over::Ended(EndReason::Protocol)
+}
+
 /// Sends a message to a viewer that reads; one that does not is lost.
-async fn tell(send: &mut SendStream, message: &HostMessage) -> Result<(), Over> {
-    match timeout(SEND_DEADLINE, send_message(send, message)).await {
+async fn tell(lane: &Lane, message: &HostMessage) -> Result<(), Over> {
+    match timeout(SEND_DEADLINE, say(lane, message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => Err(Over::Lost),
     }

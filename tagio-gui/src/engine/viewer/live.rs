@@ -5,17 +5,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::{Buf as _, Bytes};
 use tagio_session::input::{Outgoing, ViewerInput};
 use tagio_transport::{
-    Connection, Endpoint, LegError, Lost, PathKind, Paths, PathsEvent, RecvStream, RelayLeg, SendStream,
-    Side, relay::RelayEvent,
+    Connection, Endpoint, LegError, Lost, PathKind, Paths, PathsEvent, RecvStream, RelayLeg, Side,
+    StreamError,
+    lane::{Lane, LaneEntrance, LaneReceiver, lane_receiver},
+    relay::RelayEvent,
 };
 use tagio_wire::{
+    codec::MESSAGE_BYTES_MAX,
     decode, encode,
     input::InputEvent,
-    limits::VIDEO_FRAME_BYTES_MAX,
+    limits::{UPDATE_BYTES_MAX, VIDEO_FRAME_BYTES_MAX},
     picture::{CursorUpdate, UpdateHeader, VideoHeader},
-    session::{EndReason, HostMessage, Quality, StreamKind, ViewWish, ViewerMessage},
+    session::{
+        CONTROL_FRAME_BYTES_MAX, EndReason, HostMessage, Quality, StreamKind, ViewWish, ViewerMessage,
+    },
 };
 use tokio::{
     sync::mpsc,
@@ -27,7 +33,7 @@ use super::{Outlets, RecordTo, Viewer, ViewerEvent, acks::Acks, figures::FigureB
 use crate::{
     config::Target,
     engine::{
-        ControlError, next_relay_event, read_message, send_message,
+        ControlError, next_relay_event, read_messages, say,
         status::{Figures, ViewerCommand, ViewerPhase},
     },
     viewer::{
@@ -38,6 +44,8 @@ use crate::{
 
 /// Messages that were read and wait for the session's loop, which does nothing slow.
 const READ_QUEUE: usize = 64;
+/// Longest frame of the picture's lane: a header and its payload.
+const PICTURE_FRAME_BYTES_MAX: usize = 4 + MESSAGE_BYTES_MAX + UPDATE_BYTES_MAX;
 /// How often the figures of the status line are made anew.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How often the relay is called while no path goes through it: its legs, or the host, come back by then.
@@ -66,8 +74,8 @@ pub(super) enum Over {
 /// A session that is about to run.
 pub(super) struct Live {
     connection: Connection,
-    send: SendStream,
-    hands: SendStream,
+    send: Lane,
+    hands: Lane,
     canvas: Arc<Canvas>,
     input: ViewerInput,
     resume: [u8; 32],
@@ -88,25 +96,26 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) async fn start(
-        reached: Reached,
-        endpoint: &Endpoint,
-        outlets: &Outlets,
-    ) -> Result<Self, Lost> {
-        let Reached { connection, leg, send, recv, terms, .. } = reached;
-        let mut hands = connection.open_uni(StreamKind::Input.priority()).await?;
-        if hands.write(&[StreamKind::Input.byte()]).await.is_err() {
-            return Err(connection.closed().await);
-        }
+    pub(super) fn start(reached: Reached, endpoint: &Endpoint, outlets: &Outlets) -> Result<Self, Lost> {
+        let Reached { connection, leg, terms, .. } = reached;
+        let send = Lane::spawn(&connection, StreamKind::Messages);
+        let hands = Lane::spawn(&connection, StreamKind::Input);
         outlets.canvas.forget_shapes();
         let thread = decode::spawn(Arc::clone(&outlets.canvas), Arc::clone(&outlets.screen));
         let (arrivals, decoded) = thread.map_err(|error| Lost::Broken(error.to_string()))?;
         let mut streams = JoinSet::new();
         let (messages_tx, messages) = mpsc::channel(READ_QUEUE);
-        streams.spawn(read_messages(recv, messages_tx));
         let pictures =
             Pictures { arrivals, canvas: Arc::clone(&outlets.canvas), screen: Arc::clone(&outlets.screen) };
-        streams.spawn(accept_streams(connection.clone(), pictures));
+        let (messages_entrance, messages_lane) = lane_receiver(CONTROL_FRAME_BYTES_MAX);
+        let (picture_entrance, picture_lane) = lane_receiver(PICTURE_FRAME_BYTES_MAX);
+        let (cursor_entrance, cursor_lane) = lane_receiver(MESSAGE_BYTES_MAX);
+        streams.spawn(read_messages(messages_lane, messages_tx));
+        streams.spawn(read_picture(picture_lane, pictures.clone(), connection.clone()));
+        streams.spawn(read_cursor(cursor_lane, pictures.clone()));
+        let entrances =
+            Entrances { messages: messages_entrance, picture: picture_entrance, cursor: cursor_entrance };
+        streams.spawn(accept_streams(connection.clone(), entrances, pictures));
         let relay_lost = leg.is_none();
         let observed = leg.as_ref().and_then(RelayLeg::observed);
         let paths = Paths::spawn(&connection, endpoint, Side::Viewer, observed);
@@ -197,6 +206,9 @@ impl Live {
                 break over;
             }
         };
+        if matches!(over, Over::Left) {
+            tokio::join!(self.hands.finish(), self.send.finish());
+        }
         self.connection.close();
         over
     }
@@ -206,7 +218,7 @@ impl Live {
             match outgoing {
                 Outgoing::Datagram(pointer) => self.connection.send_datagram(encode(&pointer)),
                 Outgoing::Reliable(event) => {
-                    if self.hands.write_frame(&encode(&event)).await.is_err() {
+                    if self.hands.send(encode(&event)).await.is_err() {
                         return Err(self.connection.closed().await);
                     }
                 }
@@ -215,8 +227,8 @@ impl Live {
         Ok(())
     }
 
-    async fn say(&mut self, message: &ViewerMessage) -> Option<Over> {
-        match send_message(&mut self.send, message).await {
+    async fn say(&self, message: &ViewerMessage) -> Option<Over> {
+        match say(&self.send, message).await {
             Ok(()) => None,
             Err(_) => Some(Over::Lost(self.connection.closed().await)),
         }
@@ -244,7 +256,6 @@ impl Live {
                 self.input.release_all();
                 self.send_input().await.ok();
                 self.say(&ViewerMessage::Leave).await;
-                self.send.finish_soon().await;
                 return Some(Over::Left);
             }
             Some(ViewerCommand::Secret(_) | ViewerCommand::Retry | ViewerCommand::ForgetPin) => {}
@@ -415,68 +426,72 @@ impl Pictures {
     }
 }
 
-async fn read_messages(mut recv: RecvStream, messages: mpsc::Sender<Result<HostMessage, ControlError>>) {
-    loop {
-        let message = match read_message(&mut recv).await {
-            Err(ControlError::Stream(_)) => return,
-            other => other,
-        };
-        let last = message.is_err();
-        if messages.send(message).await.is_err() || last {
-            return;
-        }
-    }
+/// Where the host's lanes come in.
+struct Entrances {
+    messages: LaneEntrance,
+    picture: LaneEntrance,
+    cursor: LaneEntrance,
 }
 
-/// Reads the streams that the host opens.
-async fn accept_streams(connection: Connection, pictures: Pictures) {
-    let mut readers = JoinSet::new();
+/// Takes the streams that the host opens.
+async fn accept_streams(connection: Connection, entrances: Entrances, pictures: Pictures) {
+    // QUIC bounds how many have begun and say nothing.
+    let mut begun = JoinSet::new();
     while let Ok(mut stream) = connection.accept_uni().await {
+        let Entrances { messages, picture, cursor } = &entrances;
+        let (messages, picture, cursor) = (messages.clone(), picture.clone(), cursor.clone());
         let pictures = pictures.clone();
-        readers.spawn(async move {
+        begun.spawn(async move {
             match stream.read_u8().await.map(StreamKind::parse) {
-                Ok(Some(StreamKind::Picture)) => read_picture(stream, pictures).await,
-                Ok(Some(StreamKind::Cursor)) => read_cursor(stream, pictures).await,
+                Ok(Some(StreamKind::Messages)) => messages.take(stream).await,
+                Ok(Some(StreamKind::Picture)) => picture.take(stream).await,
+                Ok(Some(StreamKind::Cursor)) => cursor.take(stream).await,
                 Ok(Some(StreamKind::Video)) => read_frame(stream, pictures).await,
                 // A newer host may send more than this program knows.
                 Ok(Some(StreamKind::Input) | None) | Err(_) => {}
             }
         });
+        while begun.try_join_next().is_some() {}
     }
 }
 
-async fn read_picture(mut stream: RecvStream, pictures: Pictures) {
-    while let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await {
-        let header = match decode::<UpdateHeader>(&bytes) {
-            Ok(header) if header.is_sound() => header,
-            // The decoder refuses it with a reason, and the session ends with one.
-            Ok(header) => {
-                pictures.take(Part::Update(header, Vec::new())).await;
-                return;
-            }
-            Err(_) => return,
+/// Hands the updates of the picture's lane on. One that breaks ends the connection: another one repairs it.
+async fn read_picture(mut lane: LaneReceiver, pictures: Pictures, connection: Connection) {
+    let error = loop {
+        let update = match lane.next().await {
+            Ok(frame) => split_update(frame),
+            Err(error) => break error,
         };
-        let mut payload = vec![0; header.payload_len()];
-        if stream.read_exact(&mut payload).await.is_err() {
-            return;
-        }
+        let Some((header, payload)) = update else { break StreamError::EndedEarly };
+        // The decoder refuses one that is not sound, with a reason, and the session ends with that.
         if !pictures.take(Part::Update(header, payload)).await {
             return;
         }
-    }
+    };
+    tracing::warn!(%error, "no picture any more");
+    connection.close();
+}
+
+/// The header of an update and the payloads of its bands.
+fn split_update(mut frame: Bytes) -> Option<(UpdateHeader, Bytes)> {
+    let length = frame.try_get_u32().ok()? as usize;
+    let header: UpdateHeader = decode(frame.get(..length)?).ok()?;
+    let payload = frame.split_off(length);
+    let is_whole = header.payload_len() == payload.len();
+    (is_whole || !header.is_sound()).then_some((header, payload))
 }
 
 /// Reads one video frame; one that is cut short was given up by the host.
 async fn read_frame(mut stream: RecvStream, pictures: Pictures) {
-    let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await else { return };
+    let Ok(bytes) = stream.read_long_frame(MESSAGE_BYTES_MAX).await else { return };
     let Ok(header) = decode::<VideoHeader>(&bytes) else { return };
     if let Ok(payload) = stream.read_to_end(VIDEO_FRAME_BYTES_MAX).await {
         pictures.take(Part::Frame(header, payload)).await;
     }
 }
 
-async fn read_cursor(mut stream: RecvStream, pictures: Pictures) {
-    while let Ok(bytes) = stream.read_long_frame(tagio_wire::codec::MESSAGE_BYTES_MAX).await {
+async fn read_cursor(mut lane: LaneReceiver, pictures: Pictures) {
+    while let Ok(bytes) = lane.next().await {
         match decode::<CursorUpdate>(&bytes) {
             Ok(CursorUpdate::Shape(shape)) if !shape.is_sound() => return,
             Ok(update) => {

@@ -308,7 +308,7 @@ impl Viewer {
         };
         self.progress(ConnectStep::Reaching);
         match self.reach(Credential::Secret(secret)).await {
-            Ok(reached) => self.start(reached).await,
+            Ok(reached) => self.start(reached),
             Err(failure) => self.fail(failure),
         }
     }
@@ -328,7 +328,7 @@ impl Viewer {
     }
 
     /// The host let this viewer in.
-    async fn start(&mut self, reached: Reached) -> Step {
+    fn start(&mut self, reached: Reached) -> Step {
         let host_name = tagio_session::sanitised(&reached.terms.host_name);
         self.pin(reached.host_key, &host_name);
         self.status.host_name = host_name;
@@ -337,7 +337,7 @@ impl Viewer {
         self.status.permission = reached.terms.permission;
         self.status.screen = reached.terms.screen;
         self.progress(ConnectStep::Picture);
-        match Live::start(reached, &self.endpoint, &self.outlets).await {
+        match Live::start(reached, &self.endpoint, &self.outlets) {
             Ok(live) => {
                 self.status.path = Some(live.path());
                 self.tell(ViewerEvent::Connected(live.path()));
@@ -387,7 +387,7 @@ impl Viewer {
     async fn reconnect(&mut self, resume: [u8; 32], since: Instant) -> Step {
         loop {
             let failure = match self.reach(Credential::Resume(resume)).await {
-                Ok(reached) => return self.start(reached).await,
+                Ok(reached) => return self.start(reached),
                 Err(failure) => failure,
             };
             match failure {

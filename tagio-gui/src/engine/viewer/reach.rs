@@ -86,8 +86,6 @@ pub(super) struct Reached {
     pub(super) connection: Connection,
     /// Keeps the relay's path alive.
     pub(super) leg: Option<RelayLeg>,
-    pub(super) send: SendStream,
-    pub(super) recv: RecvStream,
     pub(super) host_key: PublicKey,
     pub(super) phrase: SafetyPhrase,
     pub(super) terms: Terms,
@@ -124,7 +122,7 @@ impl Viewer {
         let terms = self.verdict(&mut recv).await?;
         tracing::debug!("let in");
         let Verified { host_key, phrase, .. } = verified;
-        Ok(Reached { connection, leg, send, recv, host_key, phrase, terms })
+        Ok(Reached { connection, leg, host_key, phrase, terms })
     }
 
     async fn reach_by_relay(

@@ -1,11 +1,17 @@
-//! Moves a stream's bytes: one request up and one down at a time, each asked again when its answer was lost.
+//! Moves a stream's bytes: some requests up and one down at a time, each asked again when its answer was lost.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
 use hyper::{Method, Response, StatusCode, body::Incoming};
-use tagio_wire::carrier::HTTP_PIECE_BYTES_MAX;
+use tagio_wire::carrier::{HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_PIECE_BYTES_MAX, HTTP_POSTS_MAX};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, split},
     sync::oneshot,
@@ -22,10 +28,18 @@ use crate::carrier::CarrierError;
 const GOODBYE: Duration = Duration::from_secs(2);
 /// Bytes that come later than this after the last answer have not waited for it.
 const AT_ONCE: Duration = Duration::from_millis(1);
-/// How long bytes that have not waited gather at most before they are sent; else half a request's time. While much is
-/// sent, bytes wait as long for the request before them. Congestion control takes the shortest round trip for the
-/// path's and twice that for enough in flight: packets that never wait would make it send ever less.
-const GATHER_MAX: Duration = Duration::from_millis(100);
+/// Requests that send at a time.
+const POSTS_MAX: usize = HTTP_POSTS_MAX as usize;
+/// How long bytes that have not waited gather at most before they are sent; else their share of a request's time, so
+/// that requests follow each other evenly. Congestion control takes the shortest round trip for the path's and twice
+/// that for enough in flight: if some packets never waited while others do, it would send ever less.
+const GATHER_MAX: Duration = Duration::from_millis(25);
+/// An answer that goes on ends so long after its last bytes. A box that keeps answers until they are whole delays them
+/// by as much; that none does shows in the end's coming later than the first bytes.
+const LINGER: Duration = Duration::from_millis(300);
+/// Answers in a row that came whole, before no more of them are asked to go on: of one the first bytes may have been lost
+/// and sent again.
+const KEPT_ANSWERS_MAX: u32 = 2;
 /// An empty answer after less than this is none of a relay's, which waits much longer.
 const WAITED: Duration = Duration::from_secs(1);
 
@@ -39,9 +53,10 @@ pub(super) async fn run(
 ) {
     let (read, write) = split(far);
     let mut farewell = up.another();
+    let arrived = AtomicU64::new(0);
     let ended = tokio::select! {
-        ended = send(up, &path, read) => ended,
-        ended = fetch(down, &path, write) => ended,
+        ended = send(up, &path, read, &arrived) => ended,
+        ended = fetch(down, &path, write, &arrived) => ended,
         _ = gone => Ok(()),
     };
     match ended {
@@ -53,42 +68,82 @@ pub(super) async fn run(
     timeout(GOODBYE, farewell.ask_all(Method::DELETE, &path, Bytes::new())).await.ok();
 }
 
-/// Sends what the owner writes.
+/// Sends what the owner writes, by as many requests at a time as the relay takes.
 async fn send(
-    mut requests: Requests,
+    requests: Requests,
     path: &str,
     mut read: ReadHalf<DuplexStream>,
+    arrived: &AtomicU64,
 ) -> Result<(), CarrierError> {
-    let mut failures = Failures::default();
     let mut offset: u64 = 0;
     let mut piece = BytesMut::new();
     // Of the requests so far.
-    let mut quickest = Duration::ZERO;
+    let mut quickest: Option<Duration> = None;
+    let another = requests.another();
+    let mut idle = vec![requests];
+    let mut under_way = FuturesUnordered::new();
     loop {
-        if !gather(&mut read, &mut piece, (quickest / 2).min(GATHER_MAX)).await? {
-            return Ok(());
-        }
-        let mut rest = piece.split().freeze();
-        while !rest.is_empty() {
-            let to = format!("{path}/{offset}");
-            let asked = Instant::now();
-            let taken = match requests.ask_all(Method::POST, &to, rest.clone()).await {
-                Ok((StatusCode::OK, answer)) => {
-                    taken(offset, rest.len(), &answer).ok_or(CarrierError::NotTheRelay)?
+        let gathered = {
+            // Its time comes whatever the requests do.
+            let pause =
+                quickest.map_or(Duration::ZERO, |quickest| (quickest / POSTS_MAX as u32).min(GATHER_MAX));
+            let mut gathering = pin!(gather(&mut read, &mut piece, pause));
+            loop {
+                tokio::select! {
+                    gathered = &mut gathering, if under_way.len() < POSTS_MAX => break gathered?,
+                    Some(delivered) = under_way.next() => {
+                        let (requests, took): (Requests, Duration) = delivered?;
+                        quickest = Some(quickest.map_or(took, |quickest| quickest.min(took)));
+                        idle.push(requests);
+                    }
                 }
-                // The relay has less or more than this side thinks, as after an answer that was lost.
-                Ok((StatusCode::CONFLICT, answer)) => taken(offset, rest.len(), &answer).unwrap_or(0),
-                Ok((status, _)) => check(status).map(|()| 0)?,
-                Err(error) => may_ask_again(error).map(|()| 0)?,
-            };
-            if taken == 0 {
-                sleep(failures.pause().ok_or(CarrierError::TimedOut)?).await;
-                continue;
             }
-            quickest = if quickest.is_zero() { asked.elapsed() } else { quickest.min(asked.elapsed()) };
-            offset += taken as u64;
-            drop(rest.split_to(taken));
-            failures.reset();
+        };
+        if !gathered {
+            break;
+        }
+        let bytes = piece.split().freeze();
+        let end = offset + bytes.len() as u64;
+        let requests = idle.pop().unwrap_or_else(|| another.another());
+        under_way.push(deliver(requests, path, offset, bytes, arrived));
+        offset = end;
+    }
+    while let Some(delivered) = under_way.next().await {
+        delivered?;
+    }
+    Ok(())
+}
+
+/// Asks until the relay has all of these bytes; what asked, and how long its last request took.
+async fn deliver(
+    mut requests: Requests,
+    path: &str,
+    mut offset: u64,
+    mut rest: Bytes,
+    arrived: &AtomicU64,
+) -> Result<(Requests, Duration), CarrierError> {
+    let mut failures = Failures::default();
+    loop {
+        let to = format!("{path}/{offset}?{HTTP_ARRIVED_KEY}={}", arrived.load(Ordering::Relaxed));
+        let asked = Instant::now();
+        let taken = match requests.ask_all(Method::POST, &to, rest.clone()).await {
+            Ok((StatusCode::OK, answer)) => {
+                taken(offset, rest.len(), &answer).ok_or(CarrierError::NotTheRelay)?
+            }
+            // The relay has less or more than this side thinks, as after an answer that was lost.
+            Ok((StatusCode::CONFLICT, answer)) => taken(offset, rest.len(), &answer).unwrap_or(0),
+            Ok((status, _)) => check(status).map(|()| 0)?,
+            Err(error) => may_ask_again(error).map(|()| 0)?,
+        };
+        if taken == 0 {
+            sleep(failures.pause().ok_or(CarrierError::TimedOut)?).await;
+            continue;
+        }
+        offset += taken as u64;
+        drop(rest.split_to(taken));
+        failures.reset();
+        if rest.is_empty() {
+            return Ok((requests, asked.elapsed()));
         }
     }
 }
@@ -115,18 +170,30 @@ async fn gather(
 }
 
 /// Fetches what the relay sends. Waits while the owner does not read.
+///
+/// Answers go on as bytes come, until two of them have shown that a box on the way keeps an answer until it is whole;
+/// from then on each has what there is, and is over.
 async fn fetch(
     mut requests: Requests,
     path: &str,
     mut write: WriteHalf<DuplexStream>,
+    arrived: &AtomicU64,
 ) -> Result<(), CarrierError> {
     let mut failures = Failures::default();
     let mut offset = 0;
+    let mut kept = 0;
     loop {
         let (before, asked) = (offset, Instant::now());
-        let from = format!("{path}/{offset}");
+        let from = if kept < KEPT_ANSWERS_MAX {
+            format!("{path}/{offset}?{HTTP_LINGER_KEY}={}", LINGER.as_millis())
+        } else {
+            format!("{path}/{offset}")
+        };
         match requests.ask(Method::GET, &from, Bytes::new()).await {
-            Ok(answer) if answer.status() == StatusCode::OK => pour(answer, &mut write, &mut offset).await?,
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                let flowed = pour(answer, &mut write, &mut offset, arrived).await?;
+                kept = if flowed { 0 } else { kept + 1 };
+            }
             Ok(answer) if answer.status() == StatusCode::NO_CONTENT => {}
             Ok(answer) => {
                 check(answer.status())?;
@@ -143,21 +210,26 @@ async fn fetch(
     }
 }
 
-/// Hands a body on as it comes. What is lost of it is asked for again.
+/// Hands a body on as it comes, and counts what has `arrived`; whether its end came later than its first bytes, as the
+/// relay made it. What is lost of it is asked for again.
 async fn pour(
     answer: Response<Incoming>,
     write: &mut WriteHalf<DuplexStream>,
     offset: &mut u64,
-) -> Result<(), CarrierError> {
+    arrived: &AtomicU64,
+) -> Result<bool, CarrierError> {
     let mut body = answer.into_body();
+    let mut started = None;
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { break };
+        let Ok(frame) = frame else { return Ok(true) };
         if let Ok(bytes) = frame.into_data() {
+            started.get_or_insert_with(Instant::now);
             write.write_all(&bytes).await?;
             *offset += bytes.len() as u64;
+            arrived.store(*offset, Ordering::Relaxed);
         }
     }
-    Ok(())
+    Ok(started.is_some_and(|started| started.elapsed() >= LINGER / 2))
 }
 
 /// Whether an unexpected answer may be asked again: a proxy's trouble passes, a relay's word does not.

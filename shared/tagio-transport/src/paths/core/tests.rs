@@ -96,6 +96,7 @@ fn a_direct_path_that_the_watchdog_closes_starts_the_rounds_anew() {
     viewer.stands(seconds(600), 1, direct(5000));
     for tick in 0..12 {
         viewer.counters.insert(1, Sample { sent: tick, ..Sample::default() });
+        viewer.counters.insert(0, Sample { received: tick, ..Sample::default() });
         viewer.wakes(seconds(600) + LOOK_EVERY * tick as u32);
     }
     assert_eq!(viewer.active(), Some(0), "closed");
@@ -111,10 +112,32 @@ fn a_direct_path_that_the_watchdog_closes_starts_the_rounds_anew() {
 fn a_leg_that_does_not_open_is_called_for_again() {
     let mut viewer = Session::begin(Side::Viewer);
     viewer.stands(seconds(1), 1, direct(5000));
-    assert_eq!(viewer.hears(seconds(2), Input::Abandoned(0)), [Output::Tell(PathsEvent::RelayLost)]);
+    let outputs = viewer.hears(seconds(2), Input::Abandoned(0));
+    assert_eq!(outputs, [Output::Stranded, Output::Tell(PathsEvent::RelayLost)]);
     viewer.hears(seconds(3), Input::NewLeg(leg(OTHER_LEG)));
     let outputs = viewer.hears(seconds(9), Input::NotOpened(leg(OTHER_LEG)));
     assert_eq!(outputs, [Output::Tell(PathsEvent::RelayLost)]);
+}
+
+#[test]
+fn a_path_that_dies_when_it_is_left_is_given_up() {
+    for side in [Side::Viewer, Side::Host] {
+        let mut session = Session::begin(side);
+        session.stands(seconds(1), 1, direct(5000));
+        session.hears(seconds(1), Input::RemoteStatus { id: 1, status: PathStatus::Available });
+        assert_eq!(session.active(), Some(1));
+        let mut closed = Vec::new();
+        for tick in 1..20 {
+            session.counters.insert(1, Sample { sent: tick, received: tick, ..Sample::default() });
+            let outputs = session.wakes(seconds(1) + LOOK_EVERY * tick as u32);
+            if outputs.contains(&Output::Close(0)) {
+                assert!(outputs.contains(&Output::Stranded), "{outputs:?}");
+                closed.push(tick);
+            }
+        }
+        assert_eq!(closed, [5], "after a quarter of a second, once");
+        assert_eq!(session.active(), Some(1));
+    }
 }
 
 #[test]

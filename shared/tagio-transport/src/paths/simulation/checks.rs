@@ -124,6 +124,7 @@ impl Checks {
             | Output::StopListening(_)
             | Output::Punch { .. }
             | Output::StopPunching
+            | Output::Stranded
             | Output::Tell(_) => None,
         };
         self.broken = self.broken.take().or_else(|| broken.map(|broken| format!("{side:?}: {broken}")));

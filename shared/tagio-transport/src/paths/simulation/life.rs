@@ -460,7 +460,7 @@ impl Life {
             }
             Output::StopPunching => node.round += 1,
             // Chance decides what comes of it: here nothing does.
-            Output::Guess { .. } => {}
+            Output::Guess { .. } | Output::Stranded => {}
             Output::Tell(PathsEvent::SendCandidates(own)) => {
                 node.messages.push(Message::Candidates(own));
                 node.end.write();
