@@ -178,7 +178,12 @@ impl Endpoint {
         }
         let is_udp_blocked = self.nat().mapping == Mapping::Blocked;
         let (switch, inbound) = (Arc::clone(&self.switch), self.inbound.clone());
-        RelayLeg::bind(switch, inbound, relay, grant, is_udp_blocked, self.network.changes()).await
+        let changes = self.network.changes();
+        let leg = RelayLeg::bind(switch, inbound, relay, grant, is_udp_blocked, changes).await?;
+        if let Some(observed) = leg.observed() {
+            self.nat.seen_at(observed);
+        }
+        Ok(leg)
     }
 
     /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.

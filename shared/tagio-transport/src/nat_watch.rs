@@ -1,5 +1,5 @@
 //! Keeps knowing how the NAT in front of this machine maps: asked at the start, again when the machine's addresses
-//! change, and once in a while, because a router may have been replaced.
+//! change or a relay sees it elsewhere, and once in a while, because a router may have been replaced.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ const UNKNOWN: NatReport = NatReport { mapping: Mapping::Unknown, public: None, 
 #[derive(Clone, Copy, Debug)]
 struct Known {
     report: NatReport,
-    /// It is about another network than this machine is in now, and the question is under way.
+    /// It is about another network or another router, and the question is under way.
     is_stale: bool,
 }
 
@@ -38,7 +38,7 @@ struct Known {
 pub(crate) struct NatWatch {
     switch: Arc<Switch>,
     server: watch::Sender<Option<SocketAddr>>,
-    known: watch::Receiver<Known>,
+    known: watch::Sender<Known>,
     _task: JoinSet<()>,
 }
 
@@ -46,9 +46,9 @@ impl NatWatch {
     /// Asks nobody before it is told whom, and anew after each change. Needs a tokio runtime.
     pub(crate) fn spawn(switch: Arc<Switch>, changes: NetworkChanges) -> Self {
         let (server, asked) = watch::channel(None);
-        let (known_tx, known) = watch::channel(Known { report: UNKNOWN, is_stale: false });
+        let known = watch::Sender::new(Known { report: UNKNOWN, is_stale: false });
         let mut task = JoinSet::new();
-        task.spawn(run(Arc::clone(&switch), asked, known_tx, changes));
+        task.spawn(run(Arc::clone(&switch), asked, known.clone(), changes));
         Self { switch, server, known, _task: task }
     }
 
@@ -57,14 +57,27 @@ impl NatWatch {
         self.server.send_if_modified(|server| server.replace(relay) != Some(relay));
     }
 
+    /// A relay sees this machine's UDP come from here. Asks again if that is not where it should come from: a router
+    /// that has restarted maps anew.
+    pub(crate) fn seen_at(&self, observed: SocketAddr) {
+        let NatReport { mapping, public, .. } = self.report();
+        let is_elsewhere =
+            public.is_some_and(|public| public != observed && public.is_ipv4() == observed.is_ipv4());
+        if mapping == Mapping::EndpointIndependent && is_elsewhere {
+            tracing::info!(%observed, ?public, "the NAT maps anew");
+            self.known.send_modify(|known| known.is_stale = true);
+            self.server.send_modify(|_| ());
+        }
+    }
+
     /// The newest that is known.
     pub(crate) fn report(&self) -> NatReport {
         self.known.borrow().report
     }
 
-    /// The same, but after a change of the network the answer to the new question, if it comes soon.
+    /// The same, but while a change makes it doubtful the answer to the new question, if it comes soon.
     pub(crate) async fn renewed(&self) -> NatReport {
-        let mut known = self.known.clone();
+        let mut known = self.known.subscribe();
         let renewed = timeout(RENEWED_WITHIN, known.wait_for(|known| !known.is_stale));
         drop(renewed.await);
         self.report()
@@ -107,5 +120,65 @@ async fn keep_asking(switch: &Switch, relay: Option<SocketAddr>, known: &watch::
         tracing::info!(?report, "NAT");
         known.send_replace(Known { report, is_stale: false });
         sleep(BELIEVED_FOR).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{Ipv4Addr, UdpSocket},
+        sync::atomic::{AtomicU16, Ordering::Relaxed},
+        thread,
+    };
+
+    use stun_rs::{
+        MessageClass, MessageDecoder, MessageEncoder, StunMessageBuilder, attributes::stun::XorMappedAddress,
+        methods::BINDING,
+    };
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+
+    /// Where the NAT that is not there maps this machine.
+    fn public(port: u16) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, 1], port))
+    }
+
+    /// A STUN server that sees everybody come from this port. Ends with the test program.
+    fn server(port: Arc<AtomicU16>) -> SocketAddr {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of loopback");
+        let at = socket.local_addr().expect("it is bound");
+        thread::spawn(move || {
+            let mut buffer = [0; 1500];
+            while let Ok((len, from)) = socket.recv_from(&mut buffer) {
+                let (question, _) = MessageDecoder::default().decode(&buffer[..len]).expect("a question");
+                let answer = StunMessageBuilder::new(BINDING, MessageClass::SuccessResponse)
+                    .with_transaction_id(*question.transaction_id())
+                    .with_attribute(XorMappedAddress::from(public(port.load(Relaxed))))
+                    .build();
+                let len = MessageEncoder::default().encode(&mut buffer, &answer).expect("room for it");
+                socket.send_to(&buffer[..len], from).expect("loopback");
+            }
+        });
+        at
+    }
+
+    #[tokio::test]
+    async fn a_router_that_maps_anew_is_asked_at_once() {
+        let port = Arc::new(AtomicU16::new(4000));
+        let endpoint = Endpoint::bind(Some((Ipv4Addr::LOCALHOST, 0).into())).expect("a port of loopback");
+        let watch = endpoint.nat_watch();
+        watch.ask(server(Arc::clone(&port)));
+        let mut known = watch.known.subscribe();
+        known.wait_for(|known| known.report.public == Some(public(4000))).await.expect("an answer");
+        watch.known.send_modify(|known| known.report.mapping = Mapping::EndpointIndependent);
+
+        port.store(4001, Relaxed);
+        watch.seen_at(public(4000));
+        assert!(!watch.known.borrow().is_stale, "that is where it should be");
+        watch.seen_at(public(4001));
+        assert!(watch.known.borrow().is_stale);
+        known.wait_for(|known| known.report.public == Some(public(4001))).await.expect("an answer");
+        assert!(!watch.known.borrow().is_stale);
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tagio_wire::carrier::{HTTP_IDLE, HTTP_POSTS_MAX};
+use tagio_wire::carrier::{HTTP_IDLE, HTTP_PIECE_BYTES_MAX, HTTP_POSTS_MAX};
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -29,6 +29,9 @@ const LAST_BYTES: Duration = Duration::from_secs(10);
 /// How long a `POST` waits for the bytes before its own: as long as a request before it, which was lost, takes to be
 /// asked again.
 const GAP_WAIT: Duration = Duration::from_secs(2);
+
+/// How far the bytes of a `POST` may be ahead: by what others bring at the same time.
+const AHEAD_MAX: u64 = HTTP_POSTS_MAX * HTTP_PIECE_BYTES_MAX as u64;
 
 /// Why a request got nothing done.
 #[derive(Debug, Error)]
@@ -100,13 +103,17 @@ pub(crate) fn open() -> (Arc<Exchange>, HttpStream) {
 }
 
 impl Exchange {
-    /// A `POST` comes: its number, and the offset up to which the relay has bytes.
-    pub(crate) fn begin_post(&self) -> Result<(u64, u64), Trouble> {
+    /// A `POST` comes with bytes from `offset` on: its number, and the offset up to which the relay has bytes.
+    pub(crate) fn begin_post(&self, offset: u64) -> Result<(u64, u64), Trouble> {
         let mut state = lock(&self.state);
         state.touch()?;
+        let end = state.inbound.end();
+        if offset.saturating_sub(end) > AHEAD_MAX {
+            return Err(Trouble::Gap(end));
+        }
         state.posts += 1;
         self.progress.notify_waiters();
-        Ok((state.posts, state.inbound.end()))
+        Ok((state.posts, end))
     }
 
     /// Takes the bytes of `POST` number `post`, waiting until `deadline` for room and a moment for those before them,

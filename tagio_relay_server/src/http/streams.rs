@@ -233,7 +233,7 @@ async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64
     if let Some(arrived) = number(&request, HTTP_ARRIVED_KEY) {
         exchange.arrived(arrived);
     }
-    let (post, mut end) = exchange.begin_post()?;
+    let (post, mut end) = exchange.begin_post(offset)?;
     let mut body = request.into_body();
     let mut at = offset;
     // A body that breaks off counts as far as it came.

@@ -46,9 +46,7 @@ impl Kept {
     pub(super) fn push(&mut self, frame: Frame, now: Instant) {
         self.bytes += len(&frame);
         self.frames.push_back((now, frame));
-        while self.frames.len() > 1 && self.has_too_much(now) {
-            self.pop();
-        }
+        self.trim(now);
     }
 
     /// Drops the frames before this one.
@@ -58,14 +56,21 @@ impl Kept {
         }
     }
 
-    /// Number of the first frame that is kept, and all that are.
-    pub(super) fn all(&self) -> (u64, impl Iterator<Item = &Frame>) {
+    /// Number of the first frame that may be needed again, and all from it on.
+    pub(super) fn all(&mut self, now: Instant) -> (u64, impl Iterator<Item = &Frame>) {
+        self.trim(now);
         (self.first, self.frames.iter().map(|(_, frame)| frame))
     }
 
     /// Number of the next frame.
     pub(super) fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
+    }
+
+    fn trim(&mut self, now: Instant) {
+        while self.frames.len() > 1 && self.has_too_much(now) {
+            self.pop();
+        }
     }
 
     fn has_too_much(&self, now: Instant) -> bool {
@@ -95,8 +100,8 @@ mod tests {
         [Bytes::from(vec![7; bytes]), Bytes::new()]
     }
 
-    fn numbers(kept: &Kept) -> (u64, usize) {
-        let (first, frames) = kept.all();
+    fn numbers(kept: &mut Kept, now: Instant) -> (u64, usize) {
+        let (first, frames) = kept.all(now);
         (first, frames.count())
     }
 
@@ -104,11 +109,13 @@ mod tests {
     fn recent_frames_go_with_time_and_number() {
         let (mut kept, start) = (Kept::new(Memory::Recent), Instant::now());
         (0..3).for_each(|_| kept.push(frame(10), start));
-        assert_eq!(numbers(&kept), (0, 3));
-        kept.push(frame(10), start + RECENT + Duration::from_millis(1));
-        assert_eq!(numbers(&kept), (3, 1));
-        (0..2 * RECENT_MAX).for_each(|_| kept.push(frame(10), start + RECENT));
-        assert_eq!(numbers(&kept), (4 + RECENT_MAX as u64, RECENT_MAX));
+        assert_eq!(numbers(&mut kept, start + RECENT), (0, 3));
+        let later = start + RECENT + Duration::from_millis(1);
+        assert_eq!(numbers(&mut kept, later), (2, 1), "the newest stays");
+        kept.push(frame(10), later);
+        assert_eq!(numbers(&mut kept, later), (3, 1));
+        (0..2 * RECENT_MAX).for_each(|_| kept.push(frame(10), later));
+        assert_eq!(numbers(&mut kept, later), (4 + RECENT_MAX as u64, RECENT_MAX));
         assert_eq!(kept.end(), 4 + 2 * RECENT_MAX as u64);
     }
 
@@ -116,12 +123,13 @@ mod tests {
     fn other_frames_go_when_they_have_arrived() {
         let (mut kept, start) = (Kept::new(Memory::UntilForgotten), Instant::now());
         (0..5).for_each(|second| kept.push(frame(10), start + second * RECENT));
-        assert_eq!(numbers(&kept), (0, 5));
+        let late = start + 100 * RECENT;
+        assert_eq!(numbers(&mut kept, late), (0, 5));
         kept.forget_below(3);
-        assert_eq!(numbers(&kept), (3, 2));
+        assert_eq!(numbers(&mut kept, late), (3, 2));
         kept.forget_below(2);
         kept.forget_below(100);
-        assert_eq!((numbers(&kept), kept.end()), ((5, 0), 5));
+        assert_eq!((numbers(&mut kept, late), kept.end()), ((5, 0), 5));
     }
 
     #[test]
@@ -129,6 +137,6 @@ mod tests {
         let (mut kept, start) = (Kept::new(Memory::UntilForgotten), Instant::now());
         kept.push(frame(10), start);
         kept.push(frame(BYTES_MAX), start);
-        assert_eq!(numbers(&kept), (1, 1));
+        assert_eq!(numbers(&mut kept, start), (1, 1));
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use tagio_wire::session::StreamKind;
+use tokio::task::JoinSet;
 
 use super::{
     Memory,
@@ -25,8 +26,8 @@ pub struct LaneSender {
     stream: Option<SendStream>,
     /// What is still to be written to it.
     unwritten: VecDeque<Bytes>,
-    /// The stream before, until the peer needs it no more.
-    before: Option<SendStream>,
+    /// The streams before, until the peer needs them no more. QUIC bounds how many there are.
+    before: JoinSet<()>,
 }
 
 impl LaneSender {
@@ -39,7 +40,7 @@ impl LaneSender {
             kept: Kept::new(memory),
             stream: None,
             unwritten: VecDeque::new(),
-            before: None,
+            before: JoinSet::new(),
         }
     }
 
@@ -59,9 +60,12 @@ impl LaneSender {
         number
     }
 
-    /// The frames before this one have arrived.
+    /// The frames before this one have arrived. While some are not written this is not looked at: the peer may have
+    /// stopped the stream in which it would otherwise get them.
     pub fn forget_below(&mut self, number: u64) {
-        self.kept.forget_below(number);
+        if self.is_idle() {
+            self.kept.forget_below(number);
+        }
     }
 
     /// Whether all frames are written; only then should another be pushed.
@@ -74,15 +78,11 @@ impl LaneSender {
     /// # Errors
     /// The connection is over.
     pub async fn work(&mut self) -> Result<(), StreamError> {
-        let (stream, unwritten, before) = (&mut self.stream, &mut self.unwritten, &mut self.before);
+        let (stream, unwritten) = (&mut self.stream, &mut self.unwritten);
         tokio::select! {
             biased;
             () = self.strandings.next() => {
                 self.start_again();
-                Ok(())
-            }
-            () = stopped(before.as_ref()), if before.is_some() => {
-                before.take().as_mut().map(SendStream::reset);
                 Ok(())
             }
             written = write_some(&self.connection, self.kind, stream, unwritten), if !unwritten.is_empty() => written,
@@ -91,45 +91,42 @@ impl LaneSender {
 
     /// Says that nothing more comes, and waits a little until the peer has it all.
     pub async fn finish(mut self) {
-        while !self.is_idle() {
-            if self.work().await.is_err() {
-                return;
-            }
-        }
-        if let Some(stream) = &mut self.stream {
-            tokio::select! {
-                () = stream.finish_soon() => {}
-                () = self.strandings.next() => {
-                    self.start_again();
-                    Box::pin(self.finish()).await;
+        loop {
+            while !self.is_idle() {
+                if self.work().await.is_err() {
+                    return;
                 }
+            }
+            let Some(stream) = &mut self.stream else { return };
+            tokio::select! {
+                () = stream.finish_soon() => return,
+                () = self.strandings.next() => self.start_again(),
             }
         }
     }
 
     /// Goes on in another stream, with what may not have arrived.
     fn start_again(&mut self) {
-        let (first, frames) = self.kept.all();
+        let (first, frames) = self.kept.all(Instant::now());
         let parts: Vec<Bytes> = frames.flatten().filter(|part| !part.is_empty()).cloned().collect();
         if parts.is_empty() {
             return;
         }
         tracing::debug!(kind = ?self.kind, first, end = self.kept.end(), "frames sent again");
         let head = self.head(first);
-        self.before = self.stream.take();
+        while self.before.try_join_next().is_some() {}
+        if let Some(mut stream) = self.stream.take() {
+            self.before.spawn(async move {
+                stream.stopped().await;
+                stream.reset();
+            });
+        }
         self.unwritten = std::iter::once(head).chain(parts).collect();
     }
 
     /// How a stream begins whose first frame has this number.
     fn head(&self, first: u64) -> Bytes {
         [&[self.kind.byte()][..], &first.to_be_bytes()].concat().into()
-    }
-}
-
-/// Waits until the peer needs no more of a stream.
-async fn stopped(stream: Option<&SendStream>) {
-    if let Some(stream) = stream {
-        stream.stopped().await;
     }
 }
 

@@ -1,7 +1,9 @@
 //! A lane with a task of its own, for frames that come one at a time.
 
+use std::time::Duration;
+
 use tagio_wire::session::StreamKind;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{LaneSender, Memory};
 use crate::{
@@ -9,6 +11,8 @@ use crate::{
     error::{Lost, StreamError},
 };
 
+/// How long the peer may take for last words; a little longer than for the end of a stream.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Frames that wait; when full, whoever sends waits for the peer.
 const QUEUE: usize = 64;
 
@@ -49,9 +53,9 @@ impl Lane {
         self.frames.send(frame).await.map_err(|_| Lost::ByUs.into())
     }
 
-    /// Says that nothing more comes, and waits a little until the peer has it all: this is for last words.
+    /// Says that nothing more comes, and waits until the peer has it all, but not for long: this is for last words.
     pub async fn finish(mut self) {
         drop(self.frames);
-        self.task.join_next().await;
+        timeout(LAST_WORDS, self.task.join_next()).await.ok();
     }
 }

@@ -295,8 +295,10 @@ impl<K: Ord + Copy> PathCore<K> {
     fn leave(&mut self, now: Instant, id: K) {
         let had = |kind| self.selector.has(kind);
         let (had_relay, had_direct) = (had(PathKind::Relay), had(PathKind::Direct));
-        let is_stranded = self.farewells.forget(id) || self.used == Some(id);
-        if self.selector.all().contains(&id) {
+        // Whether a side has lost something with it the other side cannot know.
+        let is_stranded = self.selector.all().contains(&id);
+        self.farewells.forget(id);
+        if is_stranded {
             self.draining.insert(id, now);
         }
         self.stats.gone(id);

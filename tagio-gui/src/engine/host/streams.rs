@@ -56,7 +56,7 @@ pub(super) struct Entrances {
     pub(super) inputs: LaneEntrance,
 }
 
-/// Takes the streams that the viewer opens. Ends at one that is of no lane.
+/// Takes the streams that the viewer opens.
 pub(super) async fn accept_streams(connection: Connection, entrances: Entrances) {
     // A stream that says nothing holds up no other; QUIC bounds how many there are.
     let mut begun = JoinSet::new();
@@ -130,17 +130,25 @@ pub(super) async fn send_video(
 ) {
     let mut under_way = JoinSet::new();
     let mut strandings = connection.strandings();
+    // Of the frames that were under way when a path died it is said once that they are lost.
+    let mut stranded = 0;
     loop {
         tokio::select! {
-            () = strandings.next() => if !under_way.is_empty() {
-                lost();
-            },
+            () = strandings.next() => {
+                if !under_way.is_empty() {
+                    lost();
+                }
+                stranded += 1;
+            }
             frame = frames.recv() => match frame {
-                Some(frame) => drop(under_way.spawn(send_frame(connection.clone(), frame))),
+                Some(frame) => {
+                    let (connection, began) = (connection.clone(), stranded);
+                    under_way.spawn(async move { (send_frame(connection, frame).await, began) });
+                }
                 None => return,
             },
             Some(sent) = under_way.join_next() => {
-                if !sent.unwrap_or(false) {
+                if matches!(sent, Ok((false, began)) if began == stranded) {
                     lost();
                 }
             }

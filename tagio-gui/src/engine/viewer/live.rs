@@ -15,6 +15,7 @@ use tagio_transport::{
 };
 use tagio_wire::{
     codec::MESSAGE_BYTES_MAX,
+    control::CallFailure,
     decode, encode,
     input::InputEvent,
     limits::{UPDATE_BYTES_MAX, VIDEO_FRAME_BYTES_MAX},
@@ -50,6 +51,9 @@ const PICTURE_FRAME_BYTES_MAX: usize = 4 + MESSAGE_BYTES_MAX + UPDATE_BYTES_MAX;
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// How often the relay is called while no path goes through it: its legs, or the host, come back by then.
 const CALL_EVERY: Duration = Duration::from_secs(3);
+/// The first pause where the host could not be called; twice as long each, up to that. After a restart of the relay it
+/// is back a moment later.
+const CALL_SOON: Duration = Duration::from_millis(400);
 /// Silence on the path in use, with no other to change to, after which another leg is asked for: the host may have
 /// lost its end, as it does with its address where only TCP gets through.
 const LEG_SILENCE: Duration = Duration::from_secs(1);
@@ -85,7 +89,10 @@ pub(super) struct Live {
     new_legs: JoinSet<Result<RelayLeg, LegError>>,
     /// No path through the relay stands; since then it is called from time to time.
     relay_lost: bool,
-    called_at: Option<Instant>,
+    /// When, if that is still needed then.
+    call_at: Option<Instant>,
+    /// The next pause after a call that failed.
+    call_pause: Duration,
     messages: mpsc::Receiver<Result<HostMessage, ControlError>>,
     decoded: mpsc::Receiver<Decoded>,
     acks: Acks,
@@ -131,7 +138,8 @@ impl Live {
             new_legs: JoinSet::new(),
             // A session that began without the relay gets a way through it once it is back.
             relay_lost,
-            called_at: None,
+            call_at: None,
+            call_pause: CALL_SOON,
             messages,
             decoded,
             acks: Acks::default(),
@@ -198,6 +206,11 @@ impl Live {
                 }
                 Some(leg) = self.new_legs.join_next() => {
                     self.on_leg(leg.ok());
+                    None
+                }
+                () = until(self.call_at), if self.relay_lost => {
+                    self.call_at = None;
+                    self.call_again(viewer);
                     None
                 }
                 _ = figures.tick() => self.make_figures(viewer),
@@ -344,7 +357,7 @@ impl Live {
         if let Some(relay) = viewer.relay.as_ref().filter(|_| self.relay_lost && viewer.registered) {
             viewer.calls += 1;
             relay.call(viewer.calls, id);
-            self.called_at = Some(Instant::now());
+            self.call_at = Some(Instant::now() + CALL_EVERY);
         }
     }
 
@@ -352,6 +365,7 @@ impl Live {
         match event {
             Some(RelayEvent::Online { .. }) => {
                 viewer.registered = true;
+                self.call_pause = CALL_SOON;
                 self.call_again(viewer);
             }
             // A relay that is gone takes its legs with it: QUIC would learn of it only seconds later.
@@ -362,6 +376,10 @@ impl Live {
             Some(RelayEvent::Ringing { call, leg, relay, .. }) if call == viewer.calls => {
                 let endpoint = viewer.endpoint.clone();
                 self.new_legs.spawn(async move { endpoint.bind_leg(&relay, leg).await });
+            }
+            Some(RelayEvent::CallFailed { call, reason: CallFailure::Offline }) if call == viewer.calls => {
+                self.call_at = Some(Instant::now() + self.call_pause);
+                self.call_pause = (self.call_pause * 2).min(CALL_EVERY);
             }
             Some(_) => {}
             None => viewer.relay = None,
@@ -382,7 +400,7 @@ impl Live {
     fn make_figures(&mut self, viewer: &mut Viewer) -> Option<Over> {
         let facts = self.paths.facts();
         self.relay_lost |= facts.silence > LEG_SILENCE;
-        if self.called_at.is_none_or(|at| at.elapsed() >= CALL_EVERY) {
+        if self.call_at.is_none() {
             self.call_again(viewer);
         }
         if facts.silence > SILENCE_MAX {
@@ -460,6 +478,7 @@ async fn read_picture(mut lane: LaneReceiver, pictures: Pictures, connection: Co
     let error = loop {
         let update = match lane.next().await {
             Ok(frame) => split_update(frame),
+            Err(StreamError::Lost(_)) => return,
             Err(error) => break error,
         };
         let Some((header, payload)) = update else { break StreamError::EndedEarly };
