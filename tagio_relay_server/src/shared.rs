@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) registrations: Registry,
     /// As many handshakes at once as there are cores but one, so that packets keep flowing.
     pub(crate) handshake_permits: Arc<Semaphore>,
+    /// As many newcomers wait for one of these permits; the others wait here, behind those who are half done.
+    pub(crate) newcomer_turns: Semaphore,
     log_ids: AtomicU64,
     policy: RwLock<Policy>,
     /// Set once where there are tunnels; weak, as they hold this.
@@ -94,6 +96,7 @@ impl Shared {
         let limits = &config.limits;
         let denials = Arc::new(Denials::default());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let handshakes_max = cores.saturating_sub(1).max(1);
         let Parts { store, key, tls, data_dir, streams, sockets, public_addr } = parts;
         Self {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
@@ -110,7 +113,8 @@ impl Shared {
             streams,
             sockets: Arc::new(sockets),
             public_addr,
-            handshake_permits: Arc::new(Semaphore::new(cores.saturating_sub(1).max(1))),
+            handshake_permits: Arc::new(Semaphore::new(handshakes_max)),
+            newcomer_turns: Semaphore::new(handshakes_max),
             log_ids: AtomicU64::new(1),
             policy: RwLock::new(Policy::new(config)),
             tunnels: OnceLock::new(),

@@ -2,6 +2,9 @@
 //!
 //! The mathematics runs on blocking threads, at most one core short of all at a time, so that strangers who
 //! knock do not delay packets of those inside.
+//!
+//! When more come than it has time for, those who are half done go first, and newcomers wait for half of their time
+//! at most: else everybody would be begun, and nobody finished.
 
 use std::sync::Arc;
 
@@ -12,7 +15,10 @@ use tagio_wire::{
     control::{CONTROL_MESSAGE_BYTES_MAX, CONTROL_PROLOGUE, Hello, HelloReply, NOISE_IK, NOISE_XX},
     decode, encode,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    time::{Instant, timeout},
+};
 
 use crate::shared::Shared;
 
@@ -53,10 +59,15 @@ impl Handshake {
         shared: &Arc<Shared>,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         pattern: Pattern,
+        deadline: Instant,
     ) -> Result<(Self, PublicKey, Hello), Denial> {
         let first = read_frame(stream).await?;
         let server = Arc::clone(shared);
+        let patience = deadline.saturating_duration_since(Instant::now()) / 2;
+        let turn = timeout(patience, shared.newcomer_turns.acquire()).await;
+        let turn = turn.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Draining)?;
         let (state, answer, payload) = work(shared, move || open(&server, pattern, &first)).await?;
+        drop(turn);
         let (state, payload) = match answer {
             None => (state, payload),
             Some(answer) => {

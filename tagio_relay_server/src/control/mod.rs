@@ -45,8 +45,8 @@ pub(crate) async fn serve(
 
 /// Handshake and answer: a session, or why there is none.
 async fn let_in(shared: &Arc<Shared>, newcomer: &mut Newcomer, pattern: Pattern) -> Result<Session, Denial> {
-    let stream = &mut newcomer.stream;
-    let (handshake, key, hello) = Handshake::receive(shared, stream, pattern).await?;
+    let (stream, deadline) = (&mut newcomer.stream, newcomer.deadline);
+    let (handshake, key, hello) = Handshake::receive(shared, stream, pattern, deadline).await?;
     match identify(shared, newcomer.pass.net(), key, &hello).await {
         Ok(id) => {
             let client = Client { key, id, net: newcomer.pass.net(), presence: hello.presence };

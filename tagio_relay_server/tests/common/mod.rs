@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+pub mod attacks;
 pub mod carriers;
 pub mod messages;
 
