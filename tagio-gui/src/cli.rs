@@ -64,6 +64,8 @@ pub enum Command {
     Play(PlayArgs),
     /// Make a local service reachable through a relay
     Tunnel(TunnelArgs),
+    /// Let the users of a Titan POP out through this machine
+    Edge(EdgeArgs),
 }
 
 /// Arguments of `server`.
@@ -188,6 +190,14 @@ impl Cli {
         Self::parse().checked().unwrap_or_else(|error| error.exit())
     }
 
+    /// How much is to be logged.
+    pub fn verbose(&self) -> u8 {
+        match &self.command {
+            Some(Command::Edge(edge)) if edge.debug => self.common.verbose.max(1),
+            _ => self.common.verbose,
+        }
+    }
+
     /// Checks what the declarations cannot say.
     fn checked(self) -> Result<Self, clap::Error> {
         if let Some(Command::Client(client)) = &self.command
@@ -269,6 +279,32 @@ pub struct TunnelArgs {
     /// Let only visitors from this network in; repeatable
     #[arg(long, value_name = "NET")]
     pub allow: Vec<String>,
+}
+
+/// Arguments of `edge`.
+#[derive(Debug, Args)]
+pub struct EdgeArgs {
+    /// Name of this node; whoever knows it can take its place
+    #[arg(long, value_name = "U", env = "TAGIO_EDGE_UUID", hide_env_values = true)]
+    pub uuid: tagio_edge::node::Uuid,
+    /// Access point to ask for a POP, like http://relay:8080/node/pop. Without it, by bootstrap.json
+    #[arg(long, value_name = "URL")]
+    pub direct_url: Option<String>,
+    /// Folder of bootstrap.json
+    #[arg(long, value_name = "DIR", default_value = "./")]
+    pub app_dir: PathBuf,
+    /// Seconds that a target may take to answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub tcp_timeout: u32,
+    /// Seconds of silence after which a flow of datagrams ends
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub udp_timeout: u32,
+    /// Let users also reach this network, though it is not public; repeatable
+    #[arg(long, value_name = "CIDR")]
+    pub allow: Vec<ipnet::IpNet>,
+    /// Log more, as --verbose does
+    #[arg(long)]
+    pub debug: bool,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod carrier;
 pub mod config;
 mod connection;
 mod control;
+mod edge;
 pub mod front_door;
 mod http;
 mod hub;
@@ -39,6 +40,7 @@ mod udp;
 mod vantage;
 
 pub use config::{Acme, CertificateSource, Config, MetricsBind, SecondPort, Secret, TrustedProxies};
+pub use edge::EdgeConfig;
 pub use open_files::raise_open_files;
 pub use server::{Reloader, Server};
 pub use signals::{reload_signal, stop_signal};

@@ -67,6 +67,10 @@ fn announce(server: &Server) -> Result<()> {
         writeln!(stdout, "tunnels {} ingress {}", tunnel.control, tunnel.ingress)?;
         stdout.flush()?;
     }
+    if let Some(addr) = server.edge_addr() {
+        writeln!(stdout, "edge-socks {addr}")?;
+        stdout.flush()?;
+    }
     for addr in others {
         info!("also {addr}");
     }

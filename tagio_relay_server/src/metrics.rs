@@ -40,6 +40,18 @@ pub(crate) fn text(shared: &Shared) -> String {
         let help = "Bytes to visitors, but for requests by name and yamux";
         metric("tagio_tunnel_outward_bytes_total", "counter", help, gauges.bytes_outward);
     }
+    if let Some(edges) = shared.edges() {
+        let gauges = edges.gauges();
+        metric("tagio_edge_nodes", "gauge", "Edge nodes that are there", gauges.nodes as u64);
+        metric("tagio_edge_sessions", "gauge", "Sessions through them", gauges.sessions.into());
+        metric("tagio_edge_sessions_total", "counter", "Sessions through edge nodes", gauges.sessions_total);
+        let help = "Bytes that wait for users of edge nodes";
+        metric("tagio_edge_queued_bytes", "gauge", help, gauges.queued_bytes as u64);
+        let help = "Bytes of ended sessions from users, without datagrams";
+        metric("tagio_edge_up_bytes_total", "counter", help, gauges.bytes_up);
+        let help = "Bytes of ended sessions to users, without datagrams";
+        metric("tagio_edge_down_bytes_total", "counter", help, gauges.bytes_down);
+    }
     let name = "tagio_relay_denied_total";
     head(&mut out, name, "counter", "What was refused or dropped, by reason");
     for (denial, count) in shared.denials.iter() {

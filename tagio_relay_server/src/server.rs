@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{Acme, CertificateSource, Config, DEFAULT_METRICS, MetricsBind},
     connection,
+    edge::EdgeDoor,
     http::streams::{self, Streams},
     identity::RelayKey,
     listeners,
@@ -53,6 +54,7 @@ pub struct Server {
     metrics: Option<TcpListener>,
     streams: mpsc::Receiver<streams::Opened>,
     tunnels: Option<TunnelDoors>,
+    edge: Option<EdgeDoor>,
     /// How to get a certificate, where one is to be got.
     acme: Option<Acme>,
     addrs: Vec<SocketAddr>,
@@ -107,7 +109,14 @@ impl Server {
         if let Some(tunnels) = &tunnels {
             shared.set_tunnels(tunnels.tunnels());
         }
-        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, acme, addrs, store_thread })
+        let edge = match &config.edge {
+            Some(edge) => Some(EdgeDoor::open(edge, Arc::clone(&shared)).await?),
+            None => None,
+        };
+        if let Some(edge) = &edge {
+            shared.set_edges(edge.edges());
+        }
+        Ok(Self { shared, listeners, metrics, streams: opened, tunnels, edge, acme, addrs, store_thread })
     }
 
     /// Where it listens, with real port numbers, in the order of the configuration.
@@ -125,6 +134,11 @@ impl Server {
         self.tunnels.as_ref()?.addrs().ok()
     }
 
+    /// Where users of edge nodes come, if it is a POP.
+    pub fn edge_addr(&self) -> Option<SocketAddr> {
+        self.edge.as_ref().map(EdgeDoor::addr)
+    }
+
     /// What clients pin.
     pub fn key(&self) -> PublicKey {
         self.shared.public_key()
@@ -137,7 +151,7 @@ impl Server {
 
     /// Serves until `stop`, then drains.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { shared, listeners, metrics, streams, tunnels, acme, addrs: _, store_thread } = self;
+        let Self { shared, listeners, metrics, streams, tunnels, edge, acme, addrs: _, store_thread } = self;
         let mut tasks = JoinSet::new();
         for index in shared.sockets.indices() {
             tasks.spawn(udp::serve(Arc::clone(&shared), index));
@@ -153,6 +167,9 @@ impl Server {
         tasks.spawn(streams::run(Arc::clone(&shared), streams));
         if let Some(tunnels) = tunnels {
             tunnels.serve(&mut tasks, &stop);
+        }
+        if let Some(edge) = edge {
+            edge.serve(&mut tasks, &stop);
         }
         if let Some(acme) = acme {
             tasks.spawn(tls::acme::run(Arc::clone(&shared), acme));
@@ -197,6 +214,7 @@ async fn drain(shared: &Shared) {
     if let Some(tunnels) = &tunnels {
         tunnels.drain();
     }
+    let edges = shared.edges();
     let started = Instant::now();
     loop {
         let waited = started.elapsed();
@@ -205,6 +223,7 @@ async fn drain(shared: &Shared) {
             (hub.is_quiet() && shared.messages.is_quiet()) || (waited >= DRAIN_NEWS && !hub.has_legs_in_use())
         };
         let done = done && !tunnels.as_ref().is_some_and(|tunnels| tunnels.is_in_use());
+        let done = done && !edges.as_ref().is_some_and(|edges| edges.is_in_use());
         if done || waited >= DRAIN_LEGS {
             return;
         }

@@ -18,6 +18,7 @@ use crate::{
     access::AuthHash,
     admin::Admin,
     config::{Config, TrustedProxies},
+    edge::Edges,
     http::streams::Streams,
     hub::Hub,
     identity::RelayKey,
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     policy: RwLock<Policy>,
     /// Set once where there are tunnels; weak, as they hold this.
     tunnels: OnceLock<Weak<Tunnels>>,
+    /// Set once where the relay is a POP; weak, as they hold this.
+    edges: OnceLock<Weak<Edges>>,
 }
 
 /// What a server starts with, besides its limits.
@@ -108,6 +111,7 @@ impl Shared {
             log_ids: AtomicU64::new(1),
             policy: RwLock::new(Policy::new(config)),
             tunnels: OnceLock::new(),
+            edges: OnceLock::new(),
         }
     }
 
@@ -118,6 +122,15 @@ impl Shared {
 
     pub(crate) fn tunnels(&self) -> Option<Arc<Tunnels>> {
         self.tunnels.get()?.upgrade()
+    }
+
+    pub(crate) fn set_edges(&self, edges: &Arc<Edges>) {
+        // A server is one POP for as long as it runs.
+        let _ = self.edges.set(Arc::downgrade(edges));
+    }
+
+    pub(crate) fn edges(&self) -> Option<Arc<Edges>> {
+        self.edges.get()?.upgrade()
     }
 
     pub(crate) fn public_key(&self) -> PublicKey {
@@ -152,6 +165,9 @@ impl Shared {
                 tunnels.set_tokens(&tunnel.tokens);
             }
         }
+        if let Some(edges) = self.edges() {
+            edges.reload(limits.clone(), config.edge.as_ref());
+        }
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Policy::new(config);
     }
 
@@ -168,6 +184,9 @@ impl Shared {
         self.admin.handle_timeout(self);
         self.messages.handle_timeout();
         self.registrations.handle_timeout();
+        if let Some(edges) = self.edges() {
+            edges.handle_timeout();
+        }
     }
 }
 

@@ -191,6 +191,36 @@ denials! {
     TunnelService = "tunnel_service",
     /// A visitor who is not on the tunnel's list, or does not know its password.
     TunnelAccess = "tunnel_access",
+    /// Tokens for edge nodes asked for too fast from one address.
+    EdgeTokenRate = "edge_token_rate",
+    /// An edge node without a token, or with one that is forged, expired or another's.
+    EdgeToken = "edge_token",
+    /// No room for another edge node.
+    EdgeNodesFull = "edge_nodes_full",
+    /// Too many edge nodes from one address.
+    EdgeNodesPerIp = "edge_nodes_per_ip",
+    /// A session while no edge node is there, or not the one that was asked for.
+    EdgeNoNode = "edge_no_node",
+    /// A user of the edge nodes with a wrong password.
+    EdgeUser = "edge_user",
+    /// No room for another session through edge nodes.
+    EdgeSessionsFull = "edge_sessions_full",
+    /// Too many sessions of one user.
+    EdgeSessionsPerUser = "edge_sessions_per_user",
+    /// Too many sessions through one edge node.
+    EdgeSessionsPerNode = "edge_sessions_per_node",
+    /// Sessions of one user too fast.
+    EdgeSessionRate = "edge_session_rate",
+    /// A session whose target its edge node does not reach, or does not want to.
+    EdgeRefused = "edge_refused",
+    /// A session for which its edge node took too long.
+    EdgeCreate = "edge_create",
+    /// A session that was cut off because its user takes less than the edge node sends.
+    EdgeOverflow = "edge_overflow",
+    /// An edge node that sends what is no message.
+    EdgeMessage = "edge_message",
+    /// An edge node that went silent.
+    EdgeSilent = "edge_silent",
 }
 
 /// One counter for each [`Denial`], shared by everything that turns something away.

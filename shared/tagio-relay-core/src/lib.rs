@@ -10,6 +10,7 @@ pub mod admission;
 pub mod bindings;
 pub mod cookie;
 pub mod denial;
+pub mod edge;
 pub mod legs;
 pub mod limits;
 pub mod messages;

@@ -121,6 +121,43 @@ pub const TUNNEL_VISITS_PER_IP_MAX: u32 = 12_000;
 pub const TUNNEL_WAITING_MAX: u32 = 1_024;
 /// How long they wait: a client that takes longer to dial is as good as gone.
 pub const TUNNEL_WAIT_MS: u32 = 10_000;
+/// Edge nodes: a WebSocket each, about 40 kB.
+pub const EDGE_NODES_MAX: u32 = 10_000;
+/// Of them from one address.
+pub const EDGE_NODES_PER_IP_MAX: u32 = 64;
+/// Tokens for edge nodes that one address may ask for at once: its nodes come back after a restart, twice.
+pub const EDGE_TOKEN_BURST: u32 = 128;
+/// And one per this time later.
+pub const EDGE_TOKEN_INTERVAL_MS: u32 = 1_000;
+/// How long such a token lets a node in: it is used at once, but clocks and queues differ.
+pub const EDGE_TOKEN_SECS: u16 = 300;
+/// How often an edge node is asked for a sign of life. After three that fail it is gone.
+pub const EDGE_PING_SECS: u16 = 20;
+/// Sessions through edge nodes, datagrams' flows included: a socket each.
+pub const EDGE_SESSIONS_MAX: u32 = 16_000;
+/// Of them through one node: a home's router keeps some thousand connections.
+pub const EDGE_SESSIONS_PER_NODE_MAX: u32 = 2_048;
+/// Of them of one user.
+pub const EDGE_SESSIONS_PER_USER_MAX: u32 = 4_096;
+/// Sessions that one user may open at once.
+pub const EDGE_SESSION_BURST: u32 = 1_024;
+/// And one per this time later.
+pub const EDGE_SESSION_INTERVAL_MS: u32 = 5;
+/// How long an edge node may take to reach a target; nodes give up after 3 s by default.
+pub const EDGE_CREATE_MS: u32 = 10_000;
+/// Bytes for one user that an edge node may send before some have gone to the user, if it knows of such windows: 84 Mb/s
+/// over 100 ms.
+pub const EDGE_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes that may wait for one user's connection. The session of a node that knows of no windows is cut off there.
+pub const EDGE_QUEUE_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Bytes that may wait for all of them together; counts from the start of the relay.
+pub const EDGE_QUEUES_BYTES_MAX: u32 = 256 * 1024 * 1024;
+/// How long a user's session stays with its node while nothing is opened.
+pub const EDGE_STICKY_SECS: u16 = 600;
+/// How many such sessions are remembered, about 200 bytes each.
+pub const EDGE_STICKIES_MAX: u32 = 100_000;
+/// A flow of datagrams through an edge node ends after so much silence.
+pub const EDGE_UDP_SECS: u16 = 60;
 
 macro_rules! limits {
     ($($(#[$doc:meta])* $field:ident: $kind:ty = $default:ident),+ $(,)?) => {
@@ -202,6 +239,24 @@ limits! {
     tunnel_visits_per_ip_max: u32 = TUNNEL_VISITS_PER_IP_MAX,
     tunnel_waiting_max: u32 = TUNNEL_WAITING_MAX,
     tunnel_wait_ms: u32 = TUNNEL_WAIT_MS,
+    edge_nodes_max: u32 = EDGE_NODES_MAX,
+    edge_nodes_per_ip_max: u32 = EDGE_NODES_PER_IP_MAX,
+    edge_token_burst: u32 = EDGE_TOKEN_BURST,
+    edge_token_interval_ms: u32 = EDGE_TOKEN_INTERVAL_MS,
+    edge_token_secs: u16 = EDGE_TOKEN_SECS,
+    edge_ping_secs: u16 = EDGE_PING_SECS,
+    edge_sessions_max: u32 = EDGE_SESSIONS_MAX,
+    edge_sessions_per_node_max: u32 = EDGE_SESSIONS_PER_NODE_MAX,
+    edge_sessions_per_user_max: u32 = EDGE_SESSIONS_PER_USER_MAX,
+    edge_session_burst: u32 = EDGE_SESSION_BURST,
+    edge_session_interval_ms: u32 = EDGE_SESSION_INTERVAL_MS,
+    edge_create_ms: u32 = EDGE_CREATE_MS,
+    edge_window_bytes: u32 = EDGE_WINDOW_BYTES,
+    edge_queue_bytes_max: u32 = EDGE_QUEUE_BYTES_MAX,
+    edge_queues_bytes_max: u32 = EDGE_QUEUES_BYTES_MAX,
+    edge_sticky_secs: u16 = EDGE_STICKY_SECS,
+    edge_stickies_max: u32 = EDGE_STICKIES_MAX,
+    edge_udp_secs: u16 = EDGE_UDP_SECS,
 }
 
 /// How many keepalives may be missed before a client counts as gone.

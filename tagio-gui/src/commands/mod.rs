@@ -1,6 +1,7 @@
 //! The subcommands: each puts an engine together with what shows it.
 
 mod client;
+mod edge;
 mod home;
 mod play;
 mod screenshot;
@@ -31,7 +32,7 @@ pub fn run(cli: Cli) -> ExitCode {
         LogForm::Pretty => LogFormat::Pretty,
         LogForm::Json => LogFormat::Json,
     };
-    init_logging(form, common.verbose, true);
+    init_logging(form, cli.verbose(), true);
     #[cfg(windows)]
     let is_window = cli.command.is_none();
     let outcome = Base::open(&common).and_then(|base| match cli.command {
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Status(args)) => status::run(base, &args),
         Some(Command::Play(args)) => play::run(&base, &args),
         Some(Command::Tunnel(args)) => tunnel::run(&args, &data_dir(common.data_dir.as_deref())?),
+        Some(Command::Edge(args)) => edge::run(args),
     });
     stdout::flush();
     match outcome {

@@ -79,6 +79,18 @@ pub struct Args {
     #[arg(long, value_name = "FIRST-LAST")]
     pub tunnel_ports: Option<String>,
 
+    /// Users of edge nodes: where they come, by SOCKS5; turns the POP on [default: off]
+    #[arg(long, value_name = "ADDR")]
+    pub edge_socks: Option<SocketAddr>,
+
+    /// Signs the tokens of edge nodes [default: a new one at each start]
+    #[arg(long, value_name = "SECRET", env = "TAGIO_EDGE_SECRET", hide_env_values = true)]
+    pub edge_secret: Option<String>,
+
+    /// User of edge nodes; repeatable [default: none, whoever is on this machine]
+    #[arg(long, value_name = "USER:PASS", env = "TAGIO_EDGE_USER", hide_env_values = true)]
+    pub edge_user: Vec<String>,
+
     /// Say more; twice: say everything
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,

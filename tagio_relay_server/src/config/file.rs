@@ -31,6 +31,7 @@ pub(super) struct FileSettings {
     /// 0 is none.
     pub(super) stun_port: Option<u16>,
     pub(super) tunnel: TunnelSettings,
+    pub(super) edge: EdgeSettings,
     pub(super) limits: Limits,
 }
 
@@ -43,6 +44,16 @@ pub(super) struct TunnelSettings {
     pub(super) tokens: Vec<FileToken>,
     pub(super) domain: Option<String>,
     pub(super) ports: Option<String>,
+}
+
+/// The table about edge nodes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct EdgeSettings {
+    pub(super) socks: Option<SocketAddr>,
+    pub(super) secret: Option<FileSecret>,
+    /// Each with its password.
+    pub(super) users: Vec<FileSecret>,
 }
 
 /// A secret that `Debug` does not show.

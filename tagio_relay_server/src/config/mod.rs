@@ -2,6 +2,7 @@
 
 mod acme;
 mod args;
+mod edge;
 mod file;
 mod interview;
 mod proxies;
@@ -17,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tagio_relay_core::Limits;
 use zeroize::Zeroizing;
 
-use crate::tunnel::TunnelConfig;
+use crate::{edge::EdgeConfig, tunnel::TunnelConfig};
 
 pub use acme::Acme;
 pub use args::{Args, LogFormatArg};
@@ -116,6 +117,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Reverse tunnels, where they are wanted.
     pub tunnel: Option<TunnelConfig>,
+    /// A POP of edge nodes, where it is wanted.
+    pub edge: Option<EdgeConfig>,
     /// Every bound.
     pub limits: Limits,
 }
@@ -137,6 +140,7 @@ impl Config {
             vec![DEFAULT_BIND]
         };
         let tunnel = tunnel::merge(args, &file.tunnel)?;
+        let edge = edge::merge(args, &file.edge)?;
         let auth = args.auth.clone().or(file.auth).filter(|secret| !secret.is_empty());
         let chosen_dir = args.data_dir.clone().or(file.data_dir);
         let metrics = match args.metrics_bind.or(file.metrics_bind) {
@@ -155,6 +159,7 @@ impl Config {
             stun_port: second_port(file.stun_port),
             trusted_proxies: trusted_proxies(args, file.trusted_proxy),
             tunnel,
+            edge,
             limits: file.limits,
         })
     }

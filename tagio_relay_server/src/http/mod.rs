@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod edge;
 pub(crate) mod forwarded;
 mod http2;
 mod pages;

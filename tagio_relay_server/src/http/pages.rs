@@ -69,7 +69,7 @@ pub(super) fn file(path: &str) -> Option<Reply> {
 }
 
 /// The address by which the browser came, if it looks like one: it goes into a page.
-fn dialled(request: &Request<Incoming>, port: u16) -> Option<String> {
+pub(super) fn dialled(request: &Request<Incoming>, port: u16) -> Option<String> {
     // HTTP/2 has the name in the request's own address (RFC 9113, 8.3.1).
     let host = match request.headers().get(header::HOST) {
         Some(host) => host.to_str().ok()?,

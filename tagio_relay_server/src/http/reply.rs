@@ -31,6 +31,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// An answer of any kind, after which the connection serves on. Nobody may store it.
@@ -93,10 +94,12 @@ pub(crate) fn bad_request(why: &'static str) -> Reply {
     page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n"))
 }
 
-/// The relay has a secret, and it was not shown.
-pub(crate) fn unauthorized() -> Reply {
-    let text = "this relay wants its secret: Authorization: Bearer SECRET\n".to_owned();
-    let mut reply = page(StatusCode::UNAUTHORIZED, TEXT, text);
+/// The relay has a secret.
+pub(crate) const WANTS_SECRET: &str = "this relay wants its secret: Authorization: Bearer SECRET\n";
+
+/// Something secret was to be shown, and was not.
+pub(crate) fn unauthorized(what: &'static str) -> Reply {
+    let mut reply = page(StatusCode::UNAUTHORIZED, TEXT, what.to_owned());
     reply.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     reply
 }

@@ -3,7 +3,7 @@
 use hyper::{Method, Request, Version, body::Incoming, header};
 use tagio_wire::carrier::{HTTP_STREAM_PATH, WEBSOCKET_PATH};
 
-use super::{admin, pages, reply, reply::Reply, streams, visit::Visit, websocket};
+use super::{admin, edge, pages, reply, reply::Reply, streams, visit::Visit, websocket};
 use crate::messages;
 
 /// TAGIO messages, by WebSocket and by `POST`; the same is at `/`.
@@ -27,6 +27,8 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>) -> Reply {
         (&Method::GET, "/") if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) => {
             websocket::upgrade_to_messages(visit, &request)
         }
+        (&Method::GET, edge::POP_PATH) => edge::pop(visit, &request),
+        (&Method::GET, edge::NODE_PATH) => edge::upgrade(visit, &request),
         (&Method::POST, MESSAGES_PATH | "/") => messages::http::answer(visit, request).await,
         (&Method::GET | &Method::HEAD, "/") => pages::welcome(visit, &request),
         (&Method::GET | &Method::HEAD, "/health") => pages::health(),

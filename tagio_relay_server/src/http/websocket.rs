@@ -24,6 +24,7 @@ use crate::{
     access,
     carrier::{Carrier, Rewound, Socket, WebSocket, WebSocketCarrier},
     connection::{self, Visitor},
+    edge::{self, NewNode},
     messages,
     shared::Shared,
 };
@@ -35,6 +36,8 @@ pub(crate) enum Upgrade {
     Carrier(Visitor),
     /// TAGIO messages.
     Messages(Visitor),
+    /// A node of the POP.
+    EdgeNode(Visitor, Box<NewNode>),
 }
 
 /// Answers a client that asks for a carrier.
@@ -49,7 +52,7 @@ pub(super) fn upgrade_to_messages(visit: &Visit, request: &Request<Incoming>) ->
         Ok(()) => accept(visit, request, None, Upgrade::Messages),
         Err(denial) => {
             visit.shared.denials.count(denial);
-            reply::unauthorized()
+            reply::unauthorized(reply::WANTS_SECRET)
         }
     }
 }
@@ -68,6 +71,7 @@ pub(super) async fn serve(
                 Carrier::WebSocket(Box::new(WebSocketCarrier::new(socket, Arc::clone(&shared.denials))));
             connection::serve_carried(shared, carrier, visitor).await
         }
+        Upgrade::EdgeNode(visitor, node) => edge::serve(socket, unread, visitor, *node).await,
         Upgrade::Messages(visitor) => messages::websocket::serve(shared, socket, unread, visitor).await,
     }
 }

@@ -54,6 +54,7 @@ pub fn config(dir: &Path) -> Config {
         stun_port: SecondPort::Next,
         trusted_proxies: TrustedProxies::default(),
         tunnel: None,
+        edge: None,
         limits: Limits::default(),
     }
 }

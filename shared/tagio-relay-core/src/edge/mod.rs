@@ -1,0 +1,9 @@
+//! Rules of a POP: which nodes there are, which of them a user's session leaves by, who may have how many.
+
+pub mod book;
+pub mod token;
+pub mod user;
+
+pub use book::{Chosen, EdgeBook, LinkId};
+pub use token::TokenMint;
+pub use user::{NodeId, UserName};
