@@ -287,6 +287,9 @@ pub struct TunnelArgs {
     /// Ask visitors for this name and password (HTTP)
     #[arg(long, value_name = "USER:PASSWORD", env = "TAGIO_TUNNEL_BASIC_AUTH", hide_env_values = true)]
     pub basic_auth: Option<String>,
+    /// Show the last requests on a page of this machine, and send them again [without a value 127.0.0.1:4040]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:4040")]
+    pub inspect: Option<SocketAddr>,
     /// Let only visitors from this network in; repeatable
     #[arg(long, value_name = "NET")]
     pub allow: Vec<String>,

@@ -5,13 +5,19 @@ mod common;
 #[path = "tunnels/parts.rs"]
 mod parts;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use common::{PATIENCE, http, secret};
 use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
 use tagio_relay_core::tunnel::{HostName, Quota};
 use tagio_relay_server::TunnelToken;
-use tagio_tunnel::client::{Carrier, CarrierChoice, ClientConfig, ClientError};
+use tagio_tunnel::{
+    client::{Carrier, CarrierChoice, ClientConfig, ClientError},
+    inspect::{ExchangeState, Inspector, Recorder},
+};
 use tagio_wire::tunnel::{Manners, Place, TunnelPreface, TunnelRefusal, TunnelSecret};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
@@ -515,4 +521,41 @@ async fn a_token_may_have_bounds_of_its_own() {
     assert_eq!(visitor.read_u8().await.unwrap(), b'x');
     assert_eq!(parts::exchange(relay.ingress, b"second").await.unwrap_or_default(), b"");
     relay.server.wait_denied("tunnel_visits_per_token", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_recorded_shown_on_a_page_and_sent_again() {
+    let relay = parts::relay(|_| {}).await;
+    let target = http_service("hello").await;
+    let recorder = Recorder::new();
+    let client = ClientConfig { recorder: Some(Arc::clone(&recorder)), ..config(&relay, target) };
+    let local = client.targets[0].clone();
+    let _tunnel = Tunnel::open(client).await;
+    let request = "GET /page?token=abc HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hidden\r\n\r\n";
+    assert!(http(relay.ingress, request).await.ends_with("hello"));
+    // What is no HTTP passes as it is.
+    assert_eq!(parts::exchange(relay.ingress, b"\0nothing\r\n\r\n").await.unwrap_or_default().len(), 43);
+    let line = &recorder.list()[0];
+    assert_eq!((line.target.as_str(), line.status, line.response_bytes), ("/page?token=***", 200, 5));
+    assert_eq!((line.state, recorder.list().len()), (ExchangeState::Done, 1));
+
+    let outside = Inspector::bind("0.0.0.0:0".parse().unwrap(), Arc::clone(&recorder), local.clone()).await;
+    assert!(outside.is_err(), "an inspector for everybody");
+    let inspector = Inspector::bind(common::ANY, Arc::clone(&recorder), local).await.unwrap();
+    let url = inspector.url();
+    let (at, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut serving = JoinSet::new();
+    serving.spawn(inspector.serve());
+    let ask = async |method: &str, path: &str, host: &str| {
+        let request = format!("{method} /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+        http(at.parse().unwrap(), &request).await
+    };
+    let shown = ask("GET", &format!("{path}1"), at).await;
+    assert!(shown.starts_with("HTTP/1.1 200") && shown.contains("hello"), "{shown}");
+    assert!(!shown.contains("hidden") && !shown.contains("abc"), "{shown}");
+    assert!(ask("GET", path, "rebound.example").await.starts_with("HTTP/1.1 403"));
+    assert!(ask("GET", "guess/", at).await.starts_with("HTTP/1.1 404"));
+    assert!(ask("POST", &format!("{path}replay/1"), at).await.starts_with("HTTP/1.1 303"));
+    let again = &recorder.list()[0];
+    assert_eq!((again.replay_of, again.status, again.response_bytes), (Some(1), 200, 5));
 }

@@ -9,12 +9,15 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use sha2::{Digest, Sha256};
-use tagio_tunnel::client::{self, CarrierChoice, ClientConfig, ClientEvent, Standing, Target};
+use tagio_tunnel::{
+    client::{self, CarrierChoice, ClientConfig, ClientEvent, Standing, Target},
+    inspect::{Inspector, Recorder},
+};
 use tagio_wire::{
     PublicKey,
     tunnel::{ALLOWED_NETS_MAX, HOST_NAME_BYTES_MAX, Manners, Place, TunnelSecret},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -37,7 +40,18 @@ pub(super) fn run(args: &TunnelArgs, data_dir: &Path) -> anyhow::Result<()> {
     let local: Vec<_> = config.targets.iter().map(ToString::to_string).collect();
     // Of its own, with all cores: a tunnel may have to carry what the network gives.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(serve(config, &local.join(","), &pins))
+    runtime.block_on(async {
+        let mut inspecting = JoinSet::new();
+        if let Some(addr) = args.inspect {
+            let recorder = Recorder::new();
+            config.recorder = Some(Arc::clone(&recorder));
+            let inspector = Inspector::bind(addr, recorder, config.targets[0].clone()).await;
+            let inspector = inspector.with_context(|| format!("no inspector at {addr}"))?;
+            say(&format!("inspector {}", inspector.url()));
+            inspecting.spawn(inspector.serve());
+        }
+        serve(config, &local.join(","), &pins).await
+    })
 }
 
 /// The relay's key, as the command line or an earlier tunnel has it.

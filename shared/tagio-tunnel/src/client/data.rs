@@ -17,7 +17,7 @@ use super::{
     targets::Target,
 };
 use crate::{
-    frames,
+    frames, inspect,
     pipe::{self, End},
     stream::Stream,
     tuning,
@@ -66,9 +66,9 @@ pub(super) async fn serve_opened(link: Arc<Link>, _entry: Entry, mut stream: Str
     }
 }
 
-async fn attend(link: &Link, mut stream: Stream, visit: &Visit) {
+async fn attend(link: &Link, stream: Stream, visit: &Visit) {
     match visit.carries {
-        Carries::Stream => serve_stream(link, &mut stream, visit).await,
+        Carries::Stream => serve_stream(link, stream, visit).await,
         Carries::Datagrams => serve_flow(link, stream, visit).await,
     }
 }
@@ -103,18 +103,17 @@ async fn wait(
     }
 }
 
-async fn serve_stream(link: &Link, stream: &mut Stream, visit: &Visit) {
+async fn serve_stream(link: &Link, mut stream: Stream, visit: &Visit) {
     let Visit { request, from, .. } = visit;
     for index in link.targets.in_order() {
         let target = &link.targets.list()[index];
         match connect(target).await {
-            Ok(mut local) => {
+            Ok(local) => {
                 link.targets.set_up(index, true);
                 let _visit = link.targets.begin_visit(index);
                 debug!(request, %from, %target, "visitor");
                 tuning::tune(&local);
-                let joined = pipe::join_stream(&mut local, stream, End::Client, &link.meter).await;
-                return match joined {
+                return match pass(link, stream, local, target).await {
                     Ok(()) => debug!(request, "visitor left"),
                     Err(error) => debug!(request, %error, "visitor cut off"),
                 };
@@ -128,6 +127,18 @@ async fn serve_stream(link: &Link, stream: &mut Stream, visit: &Visit) {
     stream.abort();
 }
 
+/// Moves a visitor's bytes; requests are recorded on the way where somebody wants to look at them.
+async fn pass(link: &Link, mut stream: Stream, mut local: TcpStream, target: &Target) -> io::Result<()> {
+    if let Some(recorder) = &link.recorder {
+        let mut head = Vec::with_capacity(1024);
+        if inspect::is_http(&mut stream, &mut head).await? {
+            return inspect::serve(stream, head, local, target.clone(), Arc::clone(recorder)).await;
+        }
+        local.write_all(&head).await?;
+    }
+    pipe::join_stream(&mut local, &mut stream, End::Client, &link.meter).await
+}
+
 async fn serve_flow(link: &Link, stream: Stream, visit: &Visit) {
     let Visit { request, from, .. } = visit;
     let index = link.targets.in_order()[0];
@@ -139,6 +150,6 @@ async fn serve_flow(link: &Link, stream: Stream, visit: &Visit) {
 }
 
 /// Reaches a local target.
-pub(super) async fn connect(target: &Target) -> io::Result<TcpStream> {
+pub(crate) async fn connect(target: &Target) -> io::Result<TcpStream> {
     timeout(LOCAL_CONNECT, TcpStream::connect((target.host.as_str(), target.port))).await?
 }

@@ -30,6 +30,8 @@ use session::{Ended, Session};
 pub use connect::{Carrier, CarrierChoice};
 pub use targets::Target;
 
+pub(crate) use data::connect as connect_local;
+
 /// A session that lasted so long was a good one: the next try after it comes soon.
 const GOOD_SESSION: Duration = Duration::from_secs(10);
 

@@ -15,6 +15,7 @@ use tracing::error;
 
 use super::{connect::Way, data, targets::Targets};
 use crate::{
+    inspect::Recorder,
     pipe::Meter,
     stream::{Stream, quic},
 };
@@ -32,6 +33,7 @@ pub(super) struct Link {
     pub(super) pool_key: TunnelSecret,
     pub(super) targets: Arc<Targets>,
     pub(super) meter: Arc<Meter>,
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 /// How far a data connection is.

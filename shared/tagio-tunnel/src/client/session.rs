@@ -108,6 +108,7 @@ impl Session {
             pool_key: opened.pool_key,
             targets: Arc::clone(&targets),
             meter: config.meter,
+            recorder: config.recorder,
         };
         let pool = Pool::new(link, opened.pool.into());
         Serving { write, notes, pool, targets, healthy: true, tasks }.run(stop, config.drain).await
