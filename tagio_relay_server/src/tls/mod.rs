@@ -99,11 +99,6 @@ impl Tls {
         self.acceptor.accept(stream).await
     }
 
-    /// What is shown, for QUIC.
-    pub(crate) fn certificates(&self) -> Arc<dyn ResolvesServerCert> {
-        Arc::clone(&self.certificates) as _
-    }
-
     /// The relay's side of the handshake.
     pub(crate) async fn accept(&self, stream: Rewound<TcpStream>) -> io::Result<Inside> {
         let stream = self.acceptor.accept(stream).await?;
