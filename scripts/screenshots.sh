@@ -138,7 +138,7 @@ take_port_question() {
   take_hold '^asker$'
   sleep 0.5
   xdotool key shift+Insert key Return
-  sleep 1.5
+  sleep 4
   xdotool windowactivate --sync "$home_window"
   rest_pointer
   take port-question "$home_window"
