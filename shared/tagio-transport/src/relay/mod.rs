@@ -179,11 +179,7 @@ async fn stay_registered(
     let dialer = Dialer::new(&config.addr, config.reach.clone());
     let mut failures = 0;
     loop {
-        let mut came_in = false;
-        let outcome = register(&dialer, &mut config, &mut wishes, &events, &mut changes, &mut came_in).await;
-        if came_in {
-            failures = 0;
-        }
+        let outcome = register(&dialer, &mut config, &mut wishes, &events, &mut changes, &mut failures).await;
         let (error, pause) = match outcome {
             Ok(None) => return,
             Ok(Some(after)) => (RelayError::Refused(tagio_wire::control::Refusal::Draining), after),
@@ -226,22 +222,22 @@ async fn register(
     wishes: &mut mpsc::Receiver<ClientMessage>,
     events: &mpsc::Sender<RelayEvent>,
     changes: &mut NetworkChanges,
-    came_in: &mut bool,
+    failures: &mut u32,
 ) -> Result<Option<Duration>, RelayError> {
     let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
     let greet = |stream| noise::greet(stream, &config.identity, config.key, &hello);
     let won = loop {
         tokio::select! {
             won = dialer.race(Patience::Short, greet) => break won,
-            // What was begun by another way leads nowhere now.
-            () = changes.next() => {}
+            // What was begun by another way leads nowhere now, and what was in the way may be gone.
+            () = changes.next() => *failures = 0,
         }
     };
     let won = won.map_err(|errors| RelayError::from_carriers(&config.addr, errors))?;
     let opened = won.value.finish(&config.addr, &hello).await?;
     // Trust on first use: from now on it has to be this one.
     config.key = Some(opened.relay_key);
-    *came_in = true;
+    *failures = 0;
     tracing::info!(carrier = %won.carrier, "registered");
     let relay = RelayRoute { dialer: Arc::clone(dialer), addr: won.addr, carrier: won.carrier };
     let keepalive = Duration::from_secs(u64::from(opened.welcome.keepalive_secs.max(1)));
