@@ -211,7 +211,7 @@ impl Legs {
         Ok(grants)
     }
 
-    /// Binds the end that `grant` opens to `route`.
+    /// Binds the end that `grant` opens to `route`. Not to UDP while a TCP connection has it.
     pub fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<Bound, Denial> {
         let leg = self.legs.get_mut(&grant.channel).ok_or(Denial::LegUnknown)?;
         let index = leg
@@ -219,6 +219,10 @@ impl Legs {
             .iter()
             .position(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
             .ok_or(Denial::LegUnknown)?;
+        // A client that asks both ways at once has chosen the carrier, and its wish for UDP was under way by then.
+        if let (Some(Route::Tcp(_)), Route::Udp(_)) = (leg.ends[index].route, route) {
+            return Err(Denial::LegWrongSource);
+        }
         let before = leg.ends[index].route.replace(route);
         let held: Vec<_> = leg.held.extract_if(.., |held| held.to == index).map(|held| held.packet).collect();
         leg.bytes += held.iter().map(|packet| packet.len() as u64).sum::<u64>();
