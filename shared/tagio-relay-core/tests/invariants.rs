@@ -48,7 +48,7 @@ impl Seen {
 fn step(world: &mut World, seen: &mut Seen, rng: &mut StdRng) {
     let from = peer(rng.random_range(1..6));
     let grant = seen.grants.choose(rng).copied();
-    let outputs = match (rng.random_range(0..12), seen.conns.choose(rng).copied(), grant) {
+    let outputs = match (rng.random_range(0..13), seen.conns.choose(rng).copied(), grant) {
         (0, _, _) => {
             seen.conns.push(world.join_as(rng.random_range(1..8), rng.random()));
             world.outputs()
@@ -78,6 +78,11 @@ fn step(world: &mut World, seen: &mut Seen, rng: &mut StdRng) {
             if let Verdict::Forward(Route::Tcp(to)) = world.data(from, grant) {
                 assert!(seen.tcp.iter().any(|(id, _)| *id == to), "sent to a connection that is closed");
             }
+            world.outputs()
+        }
+        (11, _, _) if !seen.tcp.is_empty() => {
+            let (id, grant) = seen.tcp.swap_remove(rng.random_range(0..seen.tcp.len()));
+            world.relay.tcp_closed(id, grant.channel);
             world.outputs()
         }
         _ => {
