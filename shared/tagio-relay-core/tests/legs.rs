@@ -98,7 +98,10 @@ fn an_end_moves_between_udp_and_tcp() {
     assert_eq!(to, Some(Route::Udp(peer(2))), "the end of the first connection does not touch the second");
     assert_eq!(world.relay.forward_tcp(first, a.channel, b"packet", world.now), None);
     world.bind(peer(3), a);
-    assert_eq!(world.outputs(), [Output::CloseLeg { leg: second }]);
+    assert_eq!(world.outputs(), [], "late: the client has chosen TCP");
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Tcp(second)));
+    world.relay.tcp_closed(second, a.channel);
+    world.bind(peer(3), a);
     assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(3))));
 }
 
