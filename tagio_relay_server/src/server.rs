@@ -21,6 +21,7 @@ use tracing::{error, info, warn};
 use crate::{
     config::{Acme, CertificateSource, Config, DEFAULT_METRICS, MetricsBind},
     connection,
+    control::Mathematics,
     edge::EdgeDoor,
     forward::Forward,
     http::streams::{self, Streams},
@@ -94,6 +95,7 @@ impl Server {
         };
         let (streams, opened) = Streams::new();
         let (store, store_thread) = Store::open(&config.data_dir)?;
+        let mathematics = Mathematics::start().context("cannot start the threads for handshakes")?;
         let addrs: Vec<_> = pairs.iter().map(|pair| pair.addr).collect();
         let extras = vantage::open_all(&pairs, config.stun_port, SOCKETS_MAX - pairs.len());
         let (listeners, mut sockets): (_, Vec<_>) =
@@ -101,7 +103,7 @@ impl Server {
         sockets.extend(extras);
         let public_addr = config.public_ip.map(|ip| SocketAddr::new(ip, addrs[0].port()));
         let (sockets, data_dir) = (UdpSockets::new(sockets)?, config.data_dir.clone());
-        let parts = Parts { store, key, tls, data_dir, streams, sockets, public_addr };
+        let parts = Parts { store, mathematics, key, tls, data_dir, streams, sockets, public_addr };
         let shared = Arc::new(Shared::new(parts, config));
         let tunnels = match &config.tunnel {
             Some(tunnel) => Some(TunnelDoors::open(tunnel, config.public_ip, Arc::clone(&shared)).await?),

@@ -12,12 +12,12 @@ use std::{
 
 use tagio_relay_core::{Admission, Denial, Denials, Limits, Phase, SourceNet, StunServer};
 use tagio_wire::PublicKey;
-use tokio::sync::Semaphore;
 
 use crate::{
     access::AuthHash,
     admin::Admin,
     config::{Config, TrustedProxies},
+    control::Mathematics,
     edge::Edges,
     forward::Forward,
     http::streams::Streams,
@@ -66,10 +66,7 @@ pub(crate) struct Shared {
     pub(crate) public_addr: Option<SocketAddr>,
     pub(crate) messages: Messaging,
     pub(crate) registrations: Registry,
-    /// As many handshakes at once as there are cores but one, so that packets keep flowing.
-    pub(crate) handshake_permits: Arc<Semaphore>,
-    /// As many newcomers wait for one of these permits; the others wait here, behind those who are half done.
-    pub(crate) newcomer_turns: Semaphore,
+    pub(crate) mathematics: Mathematics,
     log_ids: AtomicU64,
     policy: RwLock<Policy>,
     /// Set once where there are tunnels; weak, as they hold this.
@@ -83,6 +80,7 @@ pub(crate) struct Shared {
 /// What a server starts with, besides its limits.
 pub(crate) struct Parts {
     pub(crate) store: Store,
+    pub(crate) mathematics: Mathematics,
     pub(crate) key: RelayKey,
     pub(crate) tls: Tls,
     pub(crate) data_dir: PathBuf,
@@ -95,9 +93,7 @@ impl Shared {
     pub(crate) fn new(parts: Parts, config: &Config) -> Self {
         let limits = &config.limits;
         let denials = Arc::new(Denials::default());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let handshakes_max = cores.saturating_sub(1).max(1);
-        let Parts { store, key, tls, data_dir, streams, sockets, public_addr } = parts;
+        let Parts { store, mathematics, key, tls, data_dir, streams, sockets, public_addr } = parts;
         Self {
             hub: Mutex::new(Hub::new(limits.clone(), Arc::clone(&denials))),
             admission: Mutex::new(Admission::new(limits.clone())),
@@ -113,8 +109,7 @@ impl Shared {
             streams,
             sockets: Arc::new(sockets),
             public_addr,
-            handshake_permits: Arc::new(Semaphore::new(handshakes_max)),
-            newcomer_turns: Semaphore::new(handshakes_max),
+            mathematics,
             log_ids: AtomicU64::new(1),
             policy: RwLock::new(Policy::new(config)),
             tunnels: OnceLock::new(),

@@ -97,6 +97,8 @@ pub struct Bound {
     pub displaced: Option<TcpLegId>,
     /// What the other end has sent before, oldest first.
     pub held: Vec<Box<[u8]>>,
+    /// Whether nothing changes before the TCP connection that has the end closes.
+    pub is_behind_tcp: bool,
 }
 
 /// A packet for an end that is not bound yet.
@@ -120,6 +122,9 @@ pub struct Ended {
 struct End {
     token: LegToken,
     route: Option<Route>,
+    /// Where UDP reaches it, while a TCP connection has it: a client that asks both ways at once may have chosen UDP, and
+    /// closes the connection then.
+    behind_tcp: Option<UdpPeer>,
 }
 
 #[derive(Debug)]
@@ -190,7 +195,7 @@ impl Legs {
             channel = Channel(rng.random());
         }
         let grants = [(); 2].map(|()| LegGrant { channel, token: LegToken(rng.random()) });
-        let ends = grants.map(|grant| End { token: grant.token, route: None });
+        let ends = grants.map(|grant| End { token: grant.token, route: None, behind_tcp: None });
         let queued = now + Duration::from_secs(limits.leg_unbound_secs.into());
         self.deadlines.insert((queued, channel));
         let leg = Leg {
@@ -211,7 +216,7 @@ impl Legs {
         Ok(grants)
     }
 
-    /// Binds the end that `grant` opens to `route`. Not to UDP while a TCP connection has it.
+    /// Binds the end that `grant` opens to `route`. UDP comes after a TCP connection that has it.
     pub fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<Bound, Denial> {
         let leg = self.legs.get_mut(&grant.channel).ok_or(Denial::LegUnknown)?;
         let index = leg
@@ -219,11 +224,18 @@ impl Legs {
             .iter()
             .position(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
             .ok_or(Denial::LegUnknown)?;
-        // A client that asks both ways at once has chosen the carrier, and its wish for UDP was under way by then.
-        if let (Some(Route::Tcp(_)), Route::Udp(_)) = (leg.ends[index].route, route) {
-            return Err(Denial::LegWrongSource);
+        let end = &mut leg.ends[index];
+        match (end.route, route) {
+            // A client that asks both ways at once has chosen the carrier, and its wish for UDP was under way by then; or
+            // it has chosen UDP, and the end of the connection is under way.
+            (Some(Route::Tcp(_)), Route::Udp(peer)) => {
+                end.behind_tcp = Some(peer);
+                return Ok(Bound { is_behind_tcp: true, ..Bound::default() });
+            }
+            (Some(Route::Udp(peer)), Route::Tcp(_)) => end.behind_tcp = Some(peer),
+            _ => {}
         }
-        let before = leg.ends[index].route.replace(route);
+        let before = end.route.replace(route);
         let held: Vec<_> = leg.held.extract_if(.., |held| held.to == index).map(|held| held.packet).collect();
         leg.bytes += held.iter().map(|packet| packet.len() as u64).sum::<u64>();
         if !leg.met && leg.ends.iter().all(|end| end.route.is_some()) {
@@ -238,15 +250,15 @@ impl Legs {
             Some(Route::Tcp(old)) if route != Route::Tcp(old) => Some(old),
             Some(Route::Tcp(_) | Route::Udp(_)) | None => None,
         };
-        Ok(Bound { displaced, held })
+        Ok(Bound { displaced, held, is_behind_tcp: false })
     }
 
-    /// The TCP connection is gone. Its end can be bound again until the leg expires.
+    /// The TCP connection is gone. Its end goes to who asked for it by UDP, and can be bound again until the leg expires.
     pub fn unbind_tcp(&mut self, channel: Channel, id: TcpLegId) {
         let Some(leg) = self.legs.get_mut(&channel) else { return };
         for end in &mut leg.ends {
             if end.route == Some(Route::Tcp(id)) {
-                end.route = None;
+                end.route = end.behind_tcp.take().map(Route::Udp);
             }
         }
     }

@@ -334,13 +334,16 @@ impl<R: CryptoRng> RelayState<R> {
             let cookie = self.cookies.cookie(from.addr, channel);
             return Verdict::Reply(Datagram::Challenge { channel, cookie });
         }
-        Verdict::Reply(match self.bind(grant, Route::Udp(from), now) {
-            Ok(()) => Datagram::Bound { channel, observed: from.addr },
-            Err(_) => Datagram::Unknown { channel },
-        })
+        match self.bind(grant, Route::Udp(from), now) {
+            Ok(true) => Verdict::Reply(Datagram::Bound { channel, observed: from.addr }),
+            // A wish that is granted later, if ever.
+            Ok(false) => Verdict::Drop,
+            Err(_) => Verdict::Reply(Datagram::Unknown { channel }),
+        }
     }
 
-    fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<(), Denial> {
+    /// Whether the end is bound to `route` now.
+    fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<bool, Denial> {
         let bound = self.legs.bind(grant, route, now).inspect_err(|denial| self.denials.count(*denial))?;
         if let Some(leg) = bound.displaced {
             self.outputs.push_back(Output::CloseLeg { leg });
@@ -349,7 +352,7 @@ impl<R: CryptoRng> RelayState<R> {
             self.count_packet(packet.len());
             self.outputs.push_back(Output::Packet { to: route, channel: grant.channel, packet });
         }
-        Ok(())
+        Ok(!bound.is_behind_tcp)
     }
 
     fn forward(&mut self, from: Route, channel: Channel, packet: &[u8], now: Instant) -> Option<Route> {

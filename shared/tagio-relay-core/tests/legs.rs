@@ -101,8 +101,32 @@ fn an_end_moves_between_udp_and_tcp() {
     assert_eq!(world.outputs(), [], "late: the client has chosen TCP");
     assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Tcp(second)));
     world.relay.tcp_closed(second, a.channel);
-    world.bind(peer(3), a);
-    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(3))));
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(3))), "its turn has come");
+    world.bind(peer(1), a);
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(1))));
+}
+
+#[test]
+fn a_client_that_chose_udp_has_it_when_its_connection_closes() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    world.bind(peer(1), a);
+    world.bind(peer(2), b);
+    let late = world.relay.bind_tcp(&a, world.now).unwrap();
+    assert_eq!(
+        world.bind(peer(1), a),
+        Verdict::Drop,
+        "neither bound nor unknown: it does not end what waits"
+    );
+    world.relay.tcp_closed(late, a.channel);
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Udp(peer(1))));
+    assert_eq!(world.data(peer(1), a), Verdict::Forward(Route::Udp(peer(2))));
+    // Only the connection that has the end gives it back.
+    let only = world.relay.bind_tcp(&a, world.now).unwrap();
+    let next = world.relay.bind_tcp(&a, world.now).unwrap();
+    world.relay.tcp_closed(only, a.channel);
+    assert_eq!(world.data(peer(2), b), Verdict::Forward(Route::Tcp(next)));
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! The Noise handshake of a control connection, as responder.
 //!
-//! The mathematics runs on blocking threads, at most one core short of all at a time, so that strangers who
-//! knock do not delay packets of those inside.
-//!
-//! When more come than it has time for, those who are half done go first, and newcomers wait for half of their time
-//! at most: else everybody would be begun, and nobody finished.
+//! The mathematics runs on threads of its own, so that strangers who knock do not delay packets of those inside.
+//! Newcomers wait for it for half of their time at most: what is left is for the rest of their handshake.
 
 use std::sync::Arc;
 
@@ -20,6 +17,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use super::mathematics::Turn;
 use crate::shared::Shared;
 
 /// What ChaChaPoly adds to a message.
@@ -64,16 +62,15 @@ impl Handshake {
         let first = read_frame(stream).await?;
         let server = Arc::clone(shared);
         let patience = deadline.saturating_duration_since(Instant::now()) / 2;
-        let turn = timeout(patience, shared.newcomer_turns.acquire()).await;
-        let turn = turn.map_err(|_| Denial::OpeningDeadline)?.map_err(|_| Denial::Draining)?;
-        let (state, answer, payload) = work(shared, move || open(&server, pattern, &first)).await?;
-        drop(turn);
+        let opened = work(shared, Turn::Newcomer, move || open(&server, pattern, &first));
+        let (state, answer, payload) =
+            timeout(patience, opened).await.map_err(|_| Denial::OpeningDeadline)??;
         let (state, payload) = match answer {
             None => (state, payload),
             Some(answer) => {
                 write_frame(stream, &answer).await?;
                 let third = read_frame(stream).await?;
-                work(shared, move || {
+                work(shared, Turn::HalfDone, move || {
                     let mut state = state;
                     let payload = read_message(&mut state, &third)?;
                     Ok((state, payload))
@@ -101,7 +98,7 @@ impl Handshake {
         let reply = encode(reply);
         match self {
             Self::Ik(state) => {
-                let (message, transport) = work(shared, move || {
+                let (message, transport) = work(shared, Turn::HalfDone, move || {
                     let mut state = state;
                     let message = write_message(&mut state, &reply)?;
                     Ok((message, into_transport(*state)?))
@@ -190,17 +187,11 @@ async fn write_out(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Resu
     stream.flush().await.map_err(|_| Denial::OpeningAborted)
 }
 
-/// Runs a piece of mathematics where it delays nobody.
+/// Has a piece of mathematics done where it delays nobody.
 async fn work<T: Send + 'static>(
     shared: &Shared,
+    turn: Turn,
     piece: impl FnOnce() -> Result<T, Denial> + Send + 'static,
 ) -> Result<T, Denial> {
-    let permits = Arc::clone(&shared.handshake_permits);
-    let permit = permits.acquire_owned().await.map_err(|_| Denial::Draining)?;
-    let done = tokio::task::spawn_blocking(move || {
-        // Given back by the thread: a client that leaves does not free the core that works for it.
-        let _permit = permit;
-        piece()
-    });
-    done.await.map_err(|_| Denial::BadHandshake)?
+    shared.mathematics.run(turn, piece).await.unwrap_or(Err(Denial::BadHandshake))
 }

@@ -1,6 +1,7 @@
 //! The control connection of one client: let in by the handshake, then messages both ways.
 
 mod handshake;
+mod mathematics;
 
 use std::{sync::Arc, time::Instant};
 
@@ -27,6 +28,7 @@ use crate::{
 
 pub(crate) use handshake::Pattern;
 use handshake::{Answered, Handshake, TAG_LEN};
+pub(crate) use mathematics::Mathematics;
 
 /// Serves a control connection to its end.
 pub(crate) async fn serve(
