@@ -255,7 +255,8 @@ async fn ask(
     match asked.await {
         Ok(Ok(TCP_LEG_OK)) => Ok(stream),
         // It closes where it does not know the grant.
-        Ok(_) => Err(CarrierError::NotTheRelay),
+        Ok(Ok(_)) => Err(CarrierError::NotTheRelay),
+        Ok(Err(error)) => Err(CarrierError::instead_of_answer(error)),
         Err(_) => Err(CarrierError::TimedOut),
     }
 }

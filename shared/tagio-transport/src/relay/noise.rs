@@ -163,7 +163,7 @@ pub(super) async fn greet(
     stream.write_all(&first).await?;
     stream.flush().await?;
 
-    let reply = read_frame(&mut stream).await.map_err(|_| CarrierError::NotTheRelay)?;
+    let reply = read_frame(&mut stream).await.map_err(CarrierError::instead_of_answer)?;
     let len = noise.read_message(&reply, &mut buf).map_err(|_| CarrierError::NotTheRelay)?;
     let state = if relay_key.is_some() {
         State::Answered { noise: noise.into_transport_mode().map_err(wrong)?, reply: buf[..len].to_vec() }
