@@ -17,7 +17,7 @@ use std::{
 
 use tagio_session::{IdentityKey, Secret, handshake::Credential};
 use tagio_transport::{
-    Endpoint, PathKind, PathReport, PathStats,
+    Endpoint, NetworkChanges, PathKind, PathReport, PathStats,
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{
@@ -25,7 +25,10 @@ use tagio_wire::{
     control::CallId,
     session::{AuthRefusal, Permission, ViewWish},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep_until,
+};
 
 use super::{
     next_relay_event,
@@ -407,6 +410,7 @@ impl Viewer {
     }
 
     async fn reconnect(&mut self, resume: [u8; 32], since: Instant) -> Step {
+        let mut changes = self.endpoint.network_changes();
         loop {
             let failure = match self.reach(Credential::Resume(resume)).await {
                 Ok(reached) => return self.start(reached),
@@ -423,8 +427,28 @@ impl Viewer {
                 }
                 Failure::Ending(ending) => {
                     tracing::info!(reason = ending.reason, "not back yet");
-                    tokio::time::sleep(RECONNECT_PAUSE).await;
+                    self.pause(&mut changes).await;
                 }
+            }
+        }
+    }
+
+    /// Waits before the next try; no longer than until the network is another, or the relay there again.
+    async fn pause(&mut self, changes: &mut NetworkChanges) {
+        let until = tokio::time::Instant::now() + RECONNECT_PAUSE;
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = changes.next() => return,
+                event = next_relay_event(&mut self.relay) => match event {
+                    Some(RelayEvent::Online { .. }) => {
+                        self.registered = true;
+                        return;
+                    }
+                    Some(RelayEvent::Offline { .. }) => self.registered = false,
+                    Some(_) => {}
+                    None => self.relay = None,
+                },
             }
         }
     }

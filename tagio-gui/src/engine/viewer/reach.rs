@@ -130,7 +130,7 @@ impl Viewer {
         id: PeerId,
         pinned: Option<PublicKey>,
     ) -> Result<(Connection, RelayLeg, PublicKey), Failure> {
-        let ringing = self.call(id).await?;
+        let ringing = self.call(id).await.inspect_err(|_| self.end_call())?;
         tracing::debug!("the call went through");
         if pinned.is_some_and(|pinned| pinned != ringing.target_key) {
             return Err(sentences::key_changed().into());
@@ -271,22 +271,20 @@ impl Viewer {
         }
     }
 
-    /// Calls `id` and waits until the relay put it through. Registers first where that is not done yet.
+    /// Calls `id` and waits until the relay put it through. Where this viewer is not registered yet the call goes out
+    /// with the first words to the relay.
     async fn call(&mut self, id: PeerId) -> Result<Ringing, Failure> {
         self.catch_up();
         self.calls += 1;
         let call = self.calls;
         let relay = self.relay.as_mut().ok_or_else(sentences::no_relay_at_all)?;
-        if self.registered {
-            relay.call(call, id);
-        }
+        relay.call(call, id);
         let answered = timeout(CALL_DEADLINE, async {
             loop {
                 match relay.event().await {
                     Some(RelayEvent::Online { relay_key, .. }) => {
                         self.registered = true;
                         self.config.relay.pin(relay_key);
-                        relay.call(call, id);
                     }
                     Some(RelayEvent::Ringing { call: answered, target_key, leg, relay })
                         if answered == call =>
