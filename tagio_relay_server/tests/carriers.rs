@@ -171,7 +171,11 @@ async fn a_stream_over_http_is_open_with_its_first_bytes_and_fetched_from_meanwh
     down.start("GET", &path, b"").await.unwrap();
     for _ in 0..2 {
         let opened = up.send("POST", &path, &opening).await.unwrap();
-        assert_eq!((opened.status, opened.text()), (200, opening.len().to_string().as_str()), "twice is once");
+        assert_eq!(
+            (opened.status, opened.text()),
+            (200, opening.len().to_string().as_str()),
+            "twice is once"
+        );
     }
     let answer = down.answer("GET").await.unwrap();
     assert_eq!((answer.status, answer.body.len()), (200, 2 + 96), "the relay's Noise message, once");

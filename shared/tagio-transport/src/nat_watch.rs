@@ -61,7 +61,7 @@ impl NatWatch {
     /// A relay sees this machine's UDP come from here. Asks again if that is not where it should come from: a router
     /// that has restarted maps anew, and UDP that comes is not blocked.
     pub(crate) fn seen_at(&self, observed: SocketAddr) {
-        let NatReport { mapping, public, .. } = self.report();
+        let Known { report: NatReport { mapping, public, .. }, is_stale } = *self.known.borrow();
         let is_elsewhere =
             public.is_some_and(|public| public != observed && public.is_ipv4() == observed.is_ipv4());
         let is_doubtful = match mapping {
@@ -69,7 +69,7 @@ impl NatWatch {
             Mapping::Blocked => true,
             Mapping::Unknown | Mapping::Sequential { .. } | Mapping::Random => false,
         };
-        if is_doubtful {
+        if is_doubtful && !is_stale {
             tracing::info!(%observed, ?public, "the NAT maps otherwise than thought");
             self.known.send_modify(|known| known.is_stale = true);
             self.server.send_modify(|_| ());

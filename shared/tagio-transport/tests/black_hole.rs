@@ -57,7 +57,9 @@ impl Line {
                     }
                     Some(_) = packets.join_next() => continue,
                 };
-                let (Some(viewer), true) = (viewer, packet.len() <= limit.load(Ordering::Relaxed)) else { continue };
+                let (Some(viewer), true) = (viewer, packet.len() <= limit.load(Ordering::Relaxed)) else {
+                    continue;
+                };
                 let (near, far) = (Arc::clone(&near), Arc::clone(&far));
                 packets.spawn(async move {
                     sleep(DELAY).await;

@@ -14,7 +14,9 @@ use hyper::{
     body::{Body, Frame, Incoming},
 };
 use tagio_relay_core::Denial;
-use tagio_wire::carrier::{HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_OPEN_KEY, HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
+use tagio_wire::carrier::{
+    HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_OPEN_KEY, HTTP_PIECE_BYTES_MAX, HTTP_WAIT,
+};
 use tokio::{
     sync::{
         Notify,

@@ -57,7 +57,10 @@ mod tests {
         assert_eq!(questions(Duration::from_millis(1), 60 * SILENCE).last(), Some(&(6 * SILENCE)));
         for blocked in (1..300).map(|seconds| seconds * SILENCE) {
             let answered = *questions(blocked, 3600 * SILENCE).last().expect("the first one");
-            assert!(answered >= blocked && answered <= blocked * 2 + 2 * FIRST_SILENCE, "{blocked:?}: {answered:?}");
+            assert!(
+                answered >= blocked && answered <= blocked * 2 + 2 * FIRST_SILENCE,
+                "{blocked:?}: {answered:?}"
+            );
         }
     }
 
@@ -72,7 +75,10 @@ mod tests {
     #[test]
     fn an_answer_makes_the_next_silence_the_first_one() {
         let mut belief = Belief::default();
-        assert_eq!([Mapping::Blocked; 3].map(|silence| belief.lasts(silence)), [1, 2, 4].map(|n| n * FIRST_SILENCE));
+        assert_eq!(
+            [Mapping::Blocked; 3].map(|silence| belief.lasts(silence)),
+            [1, 2, 4].map(|n| n * FIRST_SILENCE)
+        );
         assert_eq!(belief.lasts(Mapping::Random), ANSWER);
         assert_eq!(belief.lasts(Mapping::Blocked), FIRST_SILENCE);
     }

@@ -39,6 +39,11 @@ use standing_call::StandingCall;
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause: patient enough for a relay that is down for a day, quick enough for a person.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// The pause while the network has only just changed: the system may still look for its router, and does not say when it
+/// has found it.
+const PAUSE_CHANGED: Duration = Duration::from_millis(40);
+/// How long that goes on.
+const CHANGED_FOR: Duration = Duration::from_secs(1);
 /// Pause after another program took the presence over.
 const PAUSE_REPLACED: Duration = Duration::from_secs(60);
 /// How many pauses stay below [`PAUSE_SOON`] before they grow.
@@ -186,9 +191,15 @@ async fn stay_registered(
 ) {
     let dialer = Dialer::new(&config.addr, config.reach.clone());
     let mut failures = 0;
+    let mut changed: Option<Instant> = None;
     loop {
-        let mut client =
-            Client { wishes: &mut wishes, standing: &standing, events: &events, changes: &mut changes };
+        let mut client = Client {
+            wishes: &mut wishes,
+            standing: &standing,
+            events: &events,
+            changes: &mut changes,
+            changed: &mut changed,
+        };
         let outcome = register(&dialer, &mut config, &mut client, &mut failures).await;
         let (error, pause) = match outcome {
             Ok(None) => return,
@@ -201,7 +212,11 @@ async fn stay_registered(
         failures += 1;
         // The other program may be gone by then; before that the two would chase each other away.
         let was_replaced = matches!(error, RelayError::Replaced);
-        let pause = if was_replaced { PAUSE_REPLACED } else { pause };
+        let pause = match changed {
+            _ if was_replaced => PAUSE_REPLACED,
+            Some(changed) if changed.elapsed() < CHANGED_FOR => PAUSE_CHANGED,
+            _ => pause,
+        };
         tracing::warn!(%error, ?pause, "not registered");
         if events.send(RelayEvent::Offline { error, retry_in: pause }).await.is_err() {
             return;
@@ -210,7 +225,7 @@ async fn stay_registered(
             () = sleep(pause) => {}
             // What was in the way may be gone.
             () = changes.next(), if !was_replaced => {
-                failures = 0;
+                (failures, changed) = (0, Some(Instant::now()));
                 dialer.forget_udp();
             }
         }
@@ -233,6 +248,8 @@ struct Client<'a> {
     standing: &'a StandingCall,
     events: &'a mpsc::Sender<RelayEvent>,
     changes: &'a mut NetworkChanges,
+    /// When the network was another one last.
+    changed: &'a mut Option<Instant>,
 }
 
 /// One connection, from the first packet to its end. `Ok(None)`: the owner is gone; `Ok(Some(pause))`: the
@@ -250,7 +267,7 @@ async fn register(
             won = dialer.race(Patience::Short, greet) => break won,
             // What was begun by another way leads nowhere now, and what was in the way may be gone.
             () = client.changes.next() => {
-                *failures = 0;
+                (*failures, *client.changed) = (0, Some(Instant::now()));
                 dialer.forget_udp();
             }
         }
@@ -279,7 +296,7 @@ async fn serve(
     relay: RelayRoute,
     client: &mut Client<'_>,
 ) -> Result<Option<Duration>, RelayError> {
-    let Client { wishes, standing, events, changes } = client;
+    let Client { wishes, standing, events, changes, changed } = client;
     let local = relay.addr().and_then(source_towards);
     let (read, mut write) = split(stream);
     let (frames_tx, mut frames) = mpsc::channel(QUEUE);
@@ -316,6 +333,7 @@ async fn serve(
                 None => return Ok(None),
             },
             () = changes.next() => {
+                **changed = Some(Instant::now());
                 relay.dialer.forget_udp();
                 if local.is_some_and(|local| !is_own(local)) {
                     return Err(broken("this machine has another address now"));

@@ -27,7 +27,7 @@ use tagio_wire::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep_until,
+    time::sleep,
 };
 
 use super::{
@@ -435,21 +435,10 @@ impl Viewer {
 
     /// Waits before the next try; no longer than until the network is another, or the relay there again.
     async fn pause(&mut self, changes: &mut NetworkChanges) {
-        let until = tokio::time::Instant::now() + RECONNECT_PAUSE;
-        loop {
-            tokio::select! {
-                () = sleep_until(until) => return,
-                () = changes.next() => return,
-                event = next_relay_event(&mut self.relay) => match event {
-                    Some(RelayEvent::Online { .. }) => {
-                        self.registered = true;
-                        return;
-                    }
-                    Some(RelayEvent::Offline { .. }) => self.registered = false,
-                    Some(_) => {}
-                    None => self.relay = None,
-                },
-            }
+        tokio::select! {
+            () = sleep(RECONNECT_PAUSE) => {}
+            () = changes.next() => {}
+            () = self.relay_is_back() => {}
         }
     }
 

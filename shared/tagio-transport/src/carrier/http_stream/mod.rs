@@ -71,7 +71,9 @@ impl AsyncRead for HttpStream {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.near).poll_read(cx, buf);
         match polled {
-            Poll::Ready(Ok(())) if buf.filled().len() == before && buf.remaining() > 0 => Poll::Ready(self.end()),
+            Poll::Ready(Ok(())) if buf.filled().len() == before && buf.remaining() > 0 => {
+                Poll::Ready(self.end())
+            }
             polled => polled,
         }
     }
