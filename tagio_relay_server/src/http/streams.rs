@@ -91,15 +91,16 @@ impl Streams {
         timeout(OPENING_WAIT, found).await.ok()
     }
 
-    /// A stream of this name for `visitor`, unless there is one.
-    fn open(&self, name: Name, visitor: Visitor) -> Result<(), Denial> {
+    /// A stream of this name: a new one for `visitor`, unless there is one.
+    fn open(&self, name: Name, visitor: Visitor) -> Result<Arc<Exchange>, Denial> {
         let (exchange, stream) = http_stream::open();
         match lock(&self.named).entry(name) {
             // Asked twice, as after an answer that was lost.
-            Entry::Occupied(_) => return Ok(()),
+            Entry::Occupied(known) => return Ok(Arc::clone(known.get())),
             Entry::Vacant(vacant) => vacant.insert(Arc::clone(&exchange)),
         };
-        let sent = self.opened.try_send(Opened { name, exchange, stream, visitor });
+        let opened = Opened { name, exchange: Arc::clone(&exchange), stream, visitor };
+        let sent = self.opened.try_send(opened);
         sent.map_err(|error| {
             lock(&self.named).remove(&name);
             match error {
@@ -108,7 +109,7 @@ impl Streams {
             }
         })?;
         self.another.notify_waiters();
-        Ok(())
+        Ok(exchange)
     }
 }
 
@@ -247,16 +248,18 @@ fn is_opening(request: &Request<Incoming>) -> bool {
     number(request, HTTP_OPEN_KEY) == Some(1)
 }
 
-fn open(visit: &Visit, headers: &HeaderMap, name: Name) -> Result<(), Refused> {
+/// The connection that opens a stream is nobody's yet: it counts as before.
+fn open(visit: &Visit, headers: &HeaderMap, name: Name) -> Result<Arc<Exchange>, Refused> {
     let visitor = visit.newcomer(headers).map_err(Refused::Denied)?;
     visit.shared.streams.open(name, visitor).map_err(Refused::Denied)
 }
 
 async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64) -> Result<Reply, Refused> {
-    if offset == 0 && is_opening(&request) && visit.shared.streams.find(name).is_none() {
-        open(visit, request.headers(), name)?;
-    }
-    let exchange = find(visit, name)?;
+    let exchange = if offset == 0 && is_opening(&request) && visit.shared.streams.find(name).is_none() {
+        open(visit, request.headers(), name)?
+    } else {
+        find(visit, name)?
+    };
     if request.body().size_hint().lower() > HTTP_PIECE_BYTES_MAX as u64 {
         return Err(Refused::TooLong);
     }
