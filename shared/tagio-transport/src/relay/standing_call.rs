@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_call_is_made_once_and_one_that_was_given_up_never() {
-        let (standing, target) = (StandingCall::default(), PeerId::MIN);
+        let (standing, target) = (StandingCall::default(), PeerId::new(PeerId::MIN).expect("the first ID"));
         standing.set(1, target);
         standing.set(2, target);
         assert!(!standing.forget(1), "a newer one stands");
