@@ -5,6 +5,8 @@
 mod common;
 #[path = "edge/parts.rs"]
 mod parts;
+#[path = "edge/rates.rs"]
+mod rates;
 
 use std::{
     fs,
@@ -276,18 +278,25 @@ async fn passwords_are_asked_for_and_nobody_opens_a_door_for_all() {
     assert!(format!("{error:#}").contains("--edge-user"), "{error:#}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_written_from_the_description_serves_too() {
+/// A node that was written from the protocol's description alone, and knows of no windows.
+async fn foreign_node(pop: &Pop) -> Option<Program> {
     let python = "/usr/bin/python3";
     if program::run(python, &["-c", "import websockets"]).is_err() {
-        return skipped("the Debian package python3-websockets is missing");
+        skipped("the Debian package python3-websockets is missing");
+        return None;
     }
-    let pop = Pop::start(|_| {}).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edge/node.py");
     let mut command = Command::new(python);
     command.args([script, &pop.url(), UUID]);
-    let mut node = Program::start("node.py", &mut command);
+    let node = Program::start("node.py", &mut command);
     pop.relay.wait_metric_is("tagio_edge_nodes", 1).await;
+    Some(node)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_written_from_the_description_serves_too() {
+    let pop = Pop::start(|_| {}).await;
+    let Some(mut node) = foreign_node(&pop).await else { return };
     let target = mirror().await;
     let mut users = JoinSet::new();
     for number in 0..20 {

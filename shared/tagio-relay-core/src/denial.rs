@@ -219,6 +219,8 @@ denials! {
     EdgeCreate = "edge_create",
     /// A session that was cut off because its user takes less than the edge node sends.
     EdgeOverflow = "edge_overflow",
+    /// A datagram of a user or an edge node that already has as many bytes per second as it may.
+    EdgeDatagramRate = "edge_datagram_rate",
     /// An edge node that sends what is no message.
     EdgeMessage = "edge_message",
     /// An edge node that went silent.
