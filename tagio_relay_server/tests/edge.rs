@@ -18,7 +18,8 @@ use std::{
 use common::{PATIENCE, http};
 use parts::{Node, Pop, UUID, exchange, mirror, pattern, pop_config, reverser, spring};
 use tagio_edge::node::NodeError;
-use tagio_relay_server::{EdgeConfig, Server};
+use tagio_relay_core::edge::NodeId;
+use tagio_relay_server::{EdgeConfig, Secret, Server};
 use tagio_testkit::{
     program::{self, Program},
     skipped,
@@ -227,6 +228,26 @@ async fn nodes_come_in_with_a_good_token_of_their_own_only() {
     assert!(answer.starts_with("HTTP/1.1 404"), "a relay is no POP by default: {answer}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nodes_are_named_no_other_comes_in() {
+    let secret = || Some(Secret::new("of two relays".to_owned()));
+    let pop = Pop::start(|config| {
+        let edge = config.edge.as_mut().unwrap();
+        edge.nodes = vec![NodeId::parse(UUID).unwrap()];
+        edge.secret = secret();
+    })
+    .await;
+    let _node = Node::at(&pop, UUID).await;
+    let answer = http(pop.relay.addr, "GET /node/pop?nodeid=other HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("edge_stranger"), "{answer}");
+    // Nor with a token that a relay with the same secret gave it.
+    let open = Pop::start(|config| config.edge.as_mut().unwrap().secret = secret()).await;
+    let token = token(&open, "other").await;
+    assert!(upgrade(&open, "other", &token).await.starts_with("HTTP/1.1 101"));
+    assert!(upgrade(&pop, "other", &token).await.starts_with("HTTP/1.1 403"));
+    pop.relay.wait_denied("edge_stranger", 2).await;
+}
+
 async fn token(pop: &Pop, uuid: &str) -> String {
     let request = format!("GET /node/pop?nodeid={uuid} HTTP/1.1\r\nHost: pop.example:8443\r\n\r\n");
     let answer = http(pop.relay.addr, &request).await;
@@ -273,7 +294,7 @@ async fn passwords_are_asked_for_and_nobody_opens_a_door_for_all() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = common::config(dir.path());
     let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
-    config.edge = Some(EdgeConfig { socks: everywhere, secret: None, users: Vec::new() });
+    config.edge = Some(EdgeConfig { socks: everywhere, secret: None, users: Vec::new(), nodes: Vec::new() });
     let error = Server::bind(&config).await.err().expect("it does not start");
     assert!(format!("{error:#}").contains("--edge-user"), "{error:#}");
 }

@@ -197,6 +197,8 @@ denials! {
     EdgeTokenRate = "edge_token_rate",
     /// An edge node without a token, or with one that is forged, expired or another's.
     EdgeToken = "edge_token",
+    /// An edge node that the configuration does not name.
+    EdgeStranger = "edge_stranger",
     /// No room for another edge node.
     EdgeNodesFull = "edge_nodes_full",
     /// Too many edge nodes from one address.

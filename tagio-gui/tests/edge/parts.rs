@@ -108,7 +108,8 @@ impl Pop {
     /// What curl prints, if it succeeds.
     pub(super) fn curl(&self, args: &[&str]) -> Result<String, String> {
         let output = self.curl_command().args(args).output().unwrap();
-        let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        let [out, err] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         if output.status.success() { Ok(out) } else { Err(err) }
     }
 

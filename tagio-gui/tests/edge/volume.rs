@@ -27,7 +27,17 @@ fn parallel(pop: &Pop, list: &str) -> Result<String, String> {
     let dir = TempDir::new();
     let file = dir.path().join("transfers");
     fs::write(&file, list).unwrap();
-    let many = ["-sS", "--fail-early", "-f", "-m", "170", "--parallel", "--parallel-immediate", "--parallel-max", "200"];
+    let many = [
+        "-sS",
+        "--fail-early",
+        "-f",
+        "-m",
+        "170",
+        "--parallel",
+        "--parallel-immediate",
+        "--parallel-max",
+        "200",
+    ];
     let config = ["-H", "Connection: close", "-K", file.to_str().unwrap()];
     pop.curl(&[&many[..], &config].concat())
 }
@@ -119,10 +129,7 @@ fn ten_thousand_short_connections_all_succeed() {
     assert_eq!(codes.lines().filter(|code| *code == "200").count(), COUNT);
     pop.wait_metric("tagio_edge_sessions", 0);
     let sizes = [&relay, &node].map(|program| procfs::resident_bytes(program.pid()) >> 20);
-    eprintln!(
-        "{:.0} connections/s; relay and node have {sizes:?} MiB",
-        COUNT as f64 / took.as_secs_f64()
-    );
+    eprintln!("{:.0} connections/s; relay and node have {sizes:?} MiB", COUNT as f64 / took.as_secs_f64());
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod outlet;
 mod place;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -51,6 +51,8 @@ pub struct EdgeConfig {
     pub secret: Option<Secret>,
     /// Who may use it, with passwords; everybody on this machine, where there is none.
     pub users: Vec<(String, Secret)>,
+    /// Who may be a node; whoever asks, where there is none.
+    pub nodes: Vec<NodeId>,
 }
 
 /// The POP, before anybody is served.
@@ -64,6 +66,8 @@ pub(crate) struct Edges {
     relay: Arc<Shared>,
     desk: Mutex<Desk>,
     users: RwLock<Arc<Users>>,
+    /// Who may be a node; everybody, where there is none.
+    members: RwLock<HashSet<NodeId>>,
     mint: TokenMint,
     /// What waits for all users together.
     budget: Arc<Budget>,
@@ -108,6 +112,7 @@ impl EdgeDoor {
         let edges = Arc::new(Edges {
             desk: Mutex::new(Desk { book, links: HashMap::new(), next_link: 0 }),
             users: RwLock::new(Arc::new(users(config))),
+            members: RwLock::new(config.nodes.iter().cloned().collect()),
             mint,
             budget: Arc::new(Budget::new(limits.edge_queues_bytes_max as usize)),
             session_ids: AtomicU64::new(1),
@@ -151,6 +156,7 @@ impl Edges {
             return Err(Denial::Draining);
         }
         lock(&self.desk).book.ask(net, Instant::now())?;
+        self.know(node)?;
         let lifetime = Duration::from_secs(self.relay.limits().edge_token_secs.into());
         Ok(self.mint.issue(node, SystemTime::now(), lifetime))
     }
@@ -158,7 +164,15 @@ impl Edges {
     /// Whether a token lets this node in.
     pub(crate) fn check(&self, token: Option<&str>, node: &NodeId) -> Result<(), Denial> {
         let is_good = token.is_some_and(|token| self.mint.is_good(token, node, SystemTime::now()));
-        is_good.then_some(()).ok_or(Denial::EdgeToken)
+        is_good.then_some(()).ok_or(Denial::EdgeToken)?;
+        self.know(node)
+    }
+
+    /// Whether this is one of the nodes that may come.
+    fn know(&self, node: &NodeId) -> Result<(), Denial> {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known = members.is_empty() || members.contains(node);
+        is_known.then_some(()).ok_or(Denial::EdgeStranger)
     }
 
     /// How much of a session may wait here.
@@ -174,9 +188,18 @@ impl Edges {
         self.relay.limits().edge_window_bytes
     }
 
-    /// Other limits and users from now on; who is in stays in. The last user stays, as the door would be open to all.
+    /// Other limits, users and nodes from now on; who is in stays in. The last user stays, as the door would be open to
+    /// all, and so does the last of the nodes.
     pub(crate) fn reload(&self, limits: Limits, config: Option<&EdgeConfig>) {
         lock(&self.desk).book.set_limits(limits);
+        if let Some(config) = config {
+            let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+            if config.nodes.is_empty() != members.is_empty() {
+                warn!("whether edge nodes have to be named changes at the next start");
+            } else {
+                *members = config.nodes.iter().cloned().collect();
+            }
+        }
         match config.map(users) {
             Some(users) if users.is_empty() == self.users().is_empty() => {
                 *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
