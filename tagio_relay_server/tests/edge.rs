@@ -90,6 +90,23 @@ async fn who_does_not_read_holds_nobody_up_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_is_cut_off_alone_where_a_node_knows_of_no_windows() {
+    const LEN: usize = 32 << 20;
+    let pop = Pop::start(|config| config.limits.edge_queue_bytes_max = 1 << 20).await;
+    let Some(_node) = foreign_node(&pop).await else { return };
+    let (slow_target, target) = (spring(LEN).await, mirror().await);
+    let mut slow = pop.reach(slow_target).await;
+    for number in 0..5 {
+        timeout(PATIENCE, exchange(pop.reach(target).await, number)).await.expect("it is served meanwhile");
+    }
+    pop.relay.wait_denied("edge_overflow", 1).await;
+    let mut got = Vec::new();
+    let cut = timeout(LONG, slow.read_to_end(&mut got)).await.unwrap();
+    assert!(cut.is_err() && got.len() < LEN, "an accident is no end of a file: {} bytes", got.len());
+    pop.relay.wait_metric_is("tagio_edge_queued_bytes", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn datagrams_go_and_come_and_private_targets_get_none() {
     let pop = Pop::start(|_| {}).await;
     let target = reverser().await;

@@ -90,7 +90,16 @@ fn ssh_runs_a_command_and_moves_bytes_both_ways() {
     let proxy = format!("ProxyCommand={nc} -X 5 -x 127.0.0.1:{} %h %p", pop.socks);
     let mut ssh = Command::new("ssh");
     ssh.args(["-F", "none", "-i"]).arg(root.join("user")).args(["-p", &port.to_string(), "-o", &proxy]);
-    ssh.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes"]);
+    ssh.args([
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "LogLevel=ERROR",
+    ]);
     ssh.args([&format!("{}@127.0.0.1", user.trim()), "cat; exit 7"]);
     let mut ssh = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let sent = pattern(4 << 20, 3);
