@@ -92,11 +92,11 @@ async fn who_does_not_read_holds_nobody_up_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_read_is_cut_off_alone_where_a_node_knows_of_no_windows() {
     const LEN: usize = 32 << 20;
-    let pop = Pop::start(|config| config.limits.edge_queue_bytes_max = 1 << 20).await;
+    let pop = Pop::start(|config| config.limits.edge_queue_bytes_max = 4 << 20).await;
     let Some(_node) = foreign_node(&pop).await else { return };
     let (slow_target, target) = (spring(LEN).await, mirror().await);
     let mut slow = pop.reach(slow_target).await;
-    for number in 0..5 {
+    for number in 0..3 {
         timeout(PATIENCE, exchange(pop.reach(target).await, number)).await.expect("it is served meanwhile");
     }
     pop.relay.wait_denied("edge_overflow", 1).await;

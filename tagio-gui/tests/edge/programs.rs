@@ -117,7 +117,7 @@ fn ssh_runs_a_command_and_moves_bytes_both_ways() {
     pop.wait_metric("tagio_edge_sessions", 0);
 }
 
-/// `cargo test --release -p tagio-gui --test e2e_edge -- --ignored --nocapture iperf3`
+/// `cargo test -p tagio-gui --test e2e_edge -- --ignored --nocapture iperf3`
 #[test]
 #[ignore = "measures for half a minute"]
 fn iperf3_measures_a_way_through_a_node() {

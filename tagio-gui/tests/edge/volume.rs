@@ -72,7 +72,7 @@ fn two_hundred_mebibytes_come_and_go_at_once() {
     pop.wait_metric("tagio_edge_sessions", 0);
 }
 
-/// `TMPDIR=/somewhere/large cargo test --release -p tagio-gui --test e2e_edge -- --ignored --nocapture gibibyte`
+/// `TMPDIR=/somewhere/large cargo test -p tagio-gui --test e2e_edge -- --ignored --nocapture gibibyte`
 #[test]
 #[ignore = "moves 2 GiB and writes as much"]
 fn a_gibibyte_comes_and_goes_whole() {
@@ -110,7 +110,7 @@ fn a_gibibyte_comes_and_goes_whole() {
     }
 }
 
-/// `cargo test --release -p tagio-gui --test e2e_edge -- --ignored --nocapture short_connections`
+/// `cargo test -p tagio-gui --test e2e_edge -- --ignored --nocapture short_connections`
 #[test]
 #[ignore = "takes a minute"]
 fn ten_thousand_short_connections_all_succeed() {

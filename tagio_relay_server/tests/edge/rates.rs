@@ -46,13 +46,11 @@ async fn streams_of_a_user_slow_down_together_and_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_knows_of_no_windows_slows_down_too() {
-    const LEN: usize = 3 << 20;
+    const LEN: usize = 5 << 20;
     let pop = Pop::start(|config| {
         config.limits.edge_node_bytes_per_sec = RATE;
-        // Without the rate on the link itself this would be full at once.
-        config.limits.edge_queue_bytes_max = 512 << 10;
-        // More than three of these pass while it is held back.
-        config.limits.edge_ping_secs = 1;
+        // Without the rate on the link itself all but the burst would be here at once.
+        config.limits.edge_queue_bytes_max = 3 << 20;
     })
     .await;
     let Some(_node) = foreign_node(&pop).await else { return };
