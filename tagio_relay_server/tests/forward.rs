@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod common;
+#[path = "forward/early.rs"]
+mod early;
 
 use std::{
     io::Write as _,

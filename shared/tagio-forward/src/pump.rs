@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, IoSlice},
+    pin::pin,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -63,11 +64,14 @@ fn count(meters: &[&Meter], direction: impl Fn(&Meter) -> &AtomicU64, bytes: usi
 
 async fn into_quic(mut from: ReadHalf<'_>, to: &mut SendStream, count: impl Fn(usize)) -> io::Result<()> {
     let mut wanted = READ_BYTES_MIN;
+    let mut stopped = pin!(to.stopped());
     loop {
         tokio::select! {
+            // A stream that was stopped says so to who writes, too.
+            biased;
             ready = from.readable() => ready?,
             // Nobody is left who would read it.
-            stopped = to.stopped() => match stopped {
+            stopped = &mut stopped => match stopped {
                 Ok(_) => return Err(io::ErrorKind::BrokenPipe.into()),
                 Err(error) => return Err(error.into()),
             },

@@ -5,14 +5,16 @@
 //! a tunnel, or an edge node.
 #![warn(missing_docs)]
 
+mod batch;
 mod dial;
 mod front;
 mod policy;
 mod target;
 mod users;
 
+pub use batch::{BatchSocket, Joined};
 pub use dial::{DialError, Dialer};
-pub use front::{Datagrams, Door, Front, FrontError, FrontLimits, Outlet, Peer};
+pub use front::{Datagrams, Door, Front, FrontError, FrontLimits, Outlet, Peer, TurnedAway};
 pub use policy::TargetPolicy;
 pub use target::{BadTarget, Host, Target};
 pub use users::{Credentials, Users};

@@ -4,14 +4,17 @@
 use std::{
     net::SocketAddr,
     process::{Command, Output},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::Bytes;
 use tagio_proxy::{
     Credentials, Datagrams, DialError, Dialer, Door, Front, FrontError, FrontLimits, Outlet, Peer, Target,
-    TargetPolicy, Users,
+    TargetPolicy, TurnedAway, Users,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Straight {
     dialer: Dialer,
     users: Users,
+    /// For their source's sake.
+    turned_away: Arc<AtomicUsize>,
 }
 
 /// To the one target that its first datagram names.
@@ -48,6 +53,12 @@ impl Outlet for Straight {
 
     fn admit(&self, peer: Peer<'_>) -> Option<()> {
         self.users.admits(peer.shown).then_some(())
+    }
+
+    fn turned_away(&self, why: TurnedAway) {
+        if why == TurnedAway::Source {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     async fn connect(&self, (): &(), target: &Target) -> Result<TcpStream, DialError> {
@@ -108,6 +119,17 @@ async fn bind(
     allowed: &[&str],
     limits: FrontLimits,
 ) -> Result<Front<Straight>, FrontError> {
+    bind_counting(addr, door, users, allowed, limits, Arc::default()).await
+}
+
+async fn bind_counting(
+    addr: &str,
+    door: Door,
+    users: &[(&str, &str)],
+    allowed: &[&str],
+    limits: FrontLimits,
+    turned_away: Arc<AtomicUsize>,
+) -> Result<Front<Straight>, FrontError> {
     let policy = TargetPolicy::new(allowed.iter().map(|net| net.parse().unwrap()).collect());
     let users = users
         .iter()
@@ -116,7 +138,7 @@ async fn bind(
             password: word.as_bytes().to_vec().into(),
         })
         .collect();
-    let outlet = Straight { dialer: Dialer::new(policy, Duration::from_secs(10)), users };
+    let outlet = Straight { dialer: Dialer::new(policy, Duration::from_secs(10)), users, turned_away };
     Front::bind(addr.parse().unwrap(), door, Arc::new(outlet), limits).await
 }
 
@@ -326,4 +348,42 @@ async fn one_connection_too_many_is_closed() {
     let mut third = TcpStream::connect(addr).await.unwrap();
     let read = timeout(PATIENCE, third.read(&mut [0; 2])).await.unwrap();
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+}
+
+/// Whether a connection is closed, or reset, before anything is said.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let read = timeout(PATIENCE, stream.read(&mut [0; 2])).await.expect("an end");
+    matches!(read, Ok(0) | Err(_))
+}
+
+#[tokio::test]
+async fn one_source_does_not_fill_a_door_before_it_has_shown_a_password() {
+    let mut tasks = JoinSet::new();
+    let web = web(&mut tasks).await;
+    for (door, scheme) in [(Door::Socks5, "socks5h"), (Door::Http, "http")] {
+        let limits = FrontLimits { openings_per_source_max: 2, ..FrontLimits::default() };
+        let turned_away = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&turned_away);
+        let front =
+            bind_counting("127.0.0.1:0", door, &[("anna", "geheim")], &["127.0.0.0/8"], limits, counted);
+        let front = front.await.unwrap();
+        let addr = front.addr();
+        tasks.spawn(front.run(CancellationToken::new()));
+        let first = TcpStream::connect(addr).await.unwrap();
+        // Somebody who was let in takes no place.
+        let fetch = || async {
+            let proxy = format!("{scheme}://anna:geheim@{addr}");
+            text(&curl(&["--proxy", &proxy, &format!("http://{web}/")]).await)
+        };
+        for _ in 0..4 {
+            assert!(fetch().await.starts_with("GET "), "{door:?}");
+        }
+        let second = TcpStream::connect(addr).await.unwrap();
+        let mut third = TcpStream::connect(addr).await.unwrap();
+        assert!(is_closed(&mut third).await);
+        assert_eq!(turned_away.load(Ordering::Relaxed), 1);
+        drop((first, second));
+        let again = async { while !fetch().await.starts_with("GET ") {} };
+        timeout(PATIENCE, again).await.expect("the places are free again");
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 use tagio_edge::{link::Kind, pump::pump, session::SessionStream, wire::DestAddr};
-use tagio_proxy::{Credentials, DialError, Outlet, Peer, Target};
+use tagio_proxy::{Credentials, DialError, Outlet, Peer, Target, TurnedAway};
 use tagio_relay_core::{Denial, SourceNet, edge::UserName};
 use tokio::{net::TcpStream, time::timeout};
 
@@ -31,6 +31,13 @@ impl Outlet for Exit {
     fn admit(&self, peer: Peer<'_>) -> Option<User> {
         let net = SourceNet::from(peer.addr.ip());
         self.try_admit(peer.shown, net).map_err(|denial| self.0.deny(denial)).ok()
+    }
+
+    fn turned_away(&self, why: TurnedAway) {
+        self.0.deny(match why {
+            TurnedAway::Full => Denial::Full,
+            TurnedAway::Source => Denial::HandshakesPerIp,
+        });
     }
 
     async fn connect(&self, user: &User, target: &Target) -> Result<SessionStream, DialError> {

@@ -58,10 +58,11 @@ impl Trust {
         Ok(Self::Pinned(pin))
     }
 
-    pub(super) fn verifier(
-        &self,
-        provider: &Arc<CryptoProvider>,
-    ) -> Result<Arc<dyn ServerCertVerifier>, BadTrust> {
+    /// What checks a server's certificate so.
+    ///
+    /// # Errors
+    /// There is nothing to check it with.
+    pub fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, BadTrust> {
         let roots = match self {
             Self::System => {
                 let mut roots = RootCertStore::empty();

@@ -23,7 +23,7 @@ pub enum Refusal {
     Flows,
     /// Bytes that are no message.
     Malformed,
-    /// A datagram that found a full queue, or was too long for the way.
+    /// A datagram that the system did not take, that waited among too many, or was too long for the way.
     Datagram,
 }
 
@@ -64,7 +64,11 @@ pub(super) struct Counters {
 
 impl Counters {
     pub(super) fn refuse(&self, why: Refusal) {
-        self.refused[why as usize].fetch_add(1, Ordering::Relaxed);
+        self.refuse_many(why, 1);
+    }
+
+    pub(super) fn refuse_many(&self, why: Refusal, count: u64) {
+        self.refused[why as usize].fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn totals(&self, connections: usize, streams: usize, flows: usize, meter: &Meter) -> Totals {

@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, task::JoinSet, time::sleep};
 use zeroize::Zeroizing;
 
-use super::{Outlet, Peer, Shared, WRONG_PASSWORD_PAUSE};
+use super::{Outlet, Peer, Place, Shared, WRONG_PASSWORD_PAUSE};
 use crate::{Credentials, DialError, Target};
 
 /// Longest request line with headers; browsers send about 1 kB, some sites' cookies make it 16.
@@ -51,6 +51,8 @@ type Reply = Response<Body>;
 struct Visit<'a, O: Outlet> {
     shared: &'a Shared<O>,
     peer: SocketAddr,
+    /// Held until somebody has shown who they are.
+    place: Mutex<Option<Place>>,
     /// What a `CONNECT` leads to.
     tunnel: Mutex<Option<(OnUpgrade, O::Stream)>>,
     /// Connections to targets, of requests under way; they end with the program's.
@@ -62,8 +64,15 @@ pub(super) async fn serve<O: Outlet>(
     shared: &Shared<O>,
     stream: TcpStream,
     peer: SocketAddr,
+    place: Option<Place>,
 ) -> io::Result<()> {
-    let visit = Visit { shared, peer, tunnel: Mutex::new(None), upstreams: Mutex::new(JoinSet::new()) };
+    let visit = Visit {
+        shared,
+        peer,
+        place: Mutex::new(place),
+        tunnel: Mutex::new(None),
+        upstreams: Mutex::new(JoinSet::new()),
+    };
     let service = service_fn(|request| async { Ok::<_, Infallible>(visit.answer(request).await) });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(shared.limits.opening).max_buf_size(HEAD_BYTES_MAX);
@@ -88,6 +97,7 @@ impl<O: Outlet> Visit<'_, O> {
             }
             return password_wanted();
         };
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
         let answered = match *request.method() {
             Method::CONNECT => self.connect(&client, request).await,
             _ => self.forward(&client, request).await,

@@ -4,6 +4,7 @@
 
 mod http;
 mod socks;
+mod sources;
 
 use std::{
     future::Future,
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use crate::{Credentials, DialError, Target};
+use sources::{Place, Sources};
 
 /// Pause when the system has no file descriptor left: others must close first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -50,6 +52,9 @@ pub trait Outlet: Send + Sync + 'static {
 
     /// Lets somebody in, or not. Called for each connection, and for each request by HTTP.
     fn admit(&self, peer: Peer<'_>) -> Option<Self::Client>;
+
+    /// Counts somebody who was turned away before they were asked for anything.
+    fn turned_away(&self, _why: TurnedAway) {}
 
     /// Connects to `target`. Has a time-out of its own.
     fn connect(
@@ -105,6 +110,15 @@ pub struct Peer<'a> {
     pub shown: Option<&'a Credentials>,
 }
 
+/// Why a connection is closed as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// The door has as many as it may have.
+    Full,
+    /// Too many from the same source have not shown yet who they are.
+    Source,
+}
+
 /// What is spoken at a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
@@ -119,6 +133,9 @@ pub enum Door {
 pub struct FrontLimits {
     /// Connections at once; more are closed as they come.
     pub connections_max: usize,
+    /// Of them from one source (IPv6: one /64) that have not shown yet who they are, where a password is wanted; more
+    /// are closed as they come.
+    pub openings_per_source_max: usize,
     /// UDP associations among them: each has a socket of its own.
     pub associations_max: usize,
     /// How long somebody may take to say what they want; by HTTP, until the end of each request's head.
@@ -127,8 +144,15 @@ pub struct FrontLimits {
 
 impl Default for FrontLimits {
     fn default() -> Self {
-        // Two sockets each, within the usual 65 536 file descriptors; a program's name service is done in a second.
-        Self { connections_max: 16_384, associations_max: 1_024, opening: Duration::from_secs(10) }
+        Self {
+            // Two sockets each, within the usual 65 536 file descriptors.
+            connections_max: 16_384,
+            // Openings are done in three round trips: an office's burst fits, and 32 sources are needed to fill a door.
+            openings_per_source_max: 512,
+            // A program's name service is done in a second.
+            associations_max: 1_024,
+            opening: Duration::from_secs(10),
+        }
     }
 }
 
@@ -156,6 +180,7 @@ struct Shared<O> {
     outlet: Arc<O>,
     limits: FrontLimits,
     associations: Arc<Semaphore>,
+    sources: Sources,
 }
 
 impl<O: Outlet> Front<O> {
@@ -176,7 +201,8 @@ impl<O: Outlet> Front<O> {
         let listener = TcpListener::bind(addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let associations = Arc::new(Semaphore::new(limits.associations_max));
-        Ok(Self { listener, addr, door, shared: Arc::new(Shared { outlet, limits, associations }) })
+        let shared = Shared { outlet, limits, associations, sources: Sources::default() };
+        Ok(Self { listener, addr, door, shared: Arc::new(shared) })
     }
 
     /// Where it listens.
@@ -192,10 +218,13 @@ impl<O: Outlet> Front<O> {
             tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) if connections.len() < shared.limits.connections_max => {
-                        connections.spawn(serve(Arc::clone(&shared), door, stream, peer));
-                    }
-                    Ok(_) => debug!("too many connections"),
+                    Ok((stream, peer)) => match shared.enter(connections.len(), peer) {
+                        Ok(place) => drop(connections.spawn(serve(Arc::clone(&shared), door, stream, peer, place))),
+                        Err(why) => {
+                            debug!(%peer, ?why, "turned away");
+                            shared.outlet.turned_away(why);
+                        }
+                    },
                     Err(error) => {
                         debug!(%error, "accept");
                         sleep(ACCEPT_PAUSE).await;
@@ -211,19 +240,39 @@ impl<O: Outlet> Front<O> {
     }
 }
 
+impl<O: Outlet> Shared<O> {
+    /// Whether there is room for somebody beside `connected` others; a place where they have to show who they are.
+    fn enter(&self, connected: usize, peer: SocketAddr) -> Result<Option<Place>, TurnedAway> {
+        if connected >= self.limits.connections_max {
+            return Err(TurnedAway::Full);
+        }
+        if !self.outlet.wants_password() {
+            return Ok(None);
+        }
+        let place = self.sources.enter(peer.ip(), self.limits.openings_per_source_max);
+        place.map(Some).ok_or(TurnedAway::Source)
+    }
+}
+
 /// Whether only this machine reaches the address.
 fn is_local(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-async fn serve<O: Outlet>(shared: Arc<Shared<O>>, door: Door, stream: TcpStream, peer: SocketAddr) {
+async fn serve<O: Outlet>(
+    shared: Arc<Shared<O>>,
+    door: Door,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Option<Place>,
+) {
     // A socket that refuses is dying.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE);
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let served = match door {
-        Door::Socks5 => socks::serve(&shared, stream, peer).await,
-        Door::Http => http::serve(&shared, stream, peer).await,
+        Door::Socks5 => socks::serve(&shared, stream, peer, place).await,
+        Door::Http => http::serve(&shared, stream, peer, place).await,
     };
     if let Err(error) = served {
         debug!(%peer, %error, "connection closed");

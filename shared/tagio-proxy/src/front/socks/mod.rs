@@ -16,7 +16,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{Outlet, Peer, Shared, WRONG_PASSWORD_PAUSE};
+use super::{Outlet, Peer, Place, Shared, WRONG_PASSWORD_PAUSE};
 use crate::{BadTarget, Credentials, DialError};
 use wire::{Command, Method, Reply, Request};
 
@@ -28,11 +28,13 @@ pub(super) async fn serve<O: Outlet>(
     shared: &Shared<O>,
     mut stream: TcpStream,
     peer: SocketAddr,
+    place: Option<Place>,
 ) -> io::Result<()> {
     let opening = timeout(shared.limits.opening, open(shared, &mut stream, peer)).await;
     let Some((client, request)) = opening.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? else {
         return Ok(());
     };
+    drop(place);
     match request {
         Request { command: Command::Connect, target: Ok(target) } => {
             match shared.outlet.connect(&client, &target).await {
