@@ -16,8 +16,6 @@ use tagio_testkit::{
 };
 
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
-/// Longer than what moves many bytes takes on a busy machine.
-pub(super) const LONG: Duration = Duration::from_secs(180);
 pub(super) const UUID: &str = "08bd0658-1f61-11f0-8061-8bd115314f4c";
 /// Lets users reach this machine through a node on it.
 pub(super) const LOCAL_TOO: [&str; 4] = ["--allow", "127.0.0.0/8", "--allow", "::1/128"];

@@ -1,11 +1,6 @@
 //! Many bytes and many connections with curl, and ends in the middle of them.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, fs, process::Command, time::Instant};
 
 use tagio_testkit::{
     TempDir, eventually, procfs,
@@ -15,7 +10,7 @@ use tagio_testkit::{
 
 use super::{
     BACK,
-    parts::{LIMIT, LOCAL_TOO, LONG, Pop, Web, pattern, sha256},
+    parts::{LIMIT, LOCAL_TOO, Pop, Web, pattern, sha256},
 };
 
 const MIB: usize = 1 << 20;
