@@ -10,7 +10,7 @@ wanted=(build-essential pkg-config nasm curl ca-certificates make git
   xvfb openbox xterm mousepad xdotool x11-utils imagemagick fonts-dejavu-core
   ffmpeg libgl1 libgl1-mesa-dri libegl1 libxkbcommon0 libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
   iproute2 nftables miniupnpd-nftables nginx pebble python3-venv
-  python3-websockets tinyproxy-bin dnsmasq-base netcat-openbsd openssh-client openssh-server)
+  python3-websockets tinyproxy-bin openssh-client openssh-server netcat-openbsd dnsmasq-base)
 windows_target=""
 
 for part in "$@"; do

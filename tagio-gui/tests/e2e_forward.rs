@@ -2,6 +2,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+mod web;
+
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
@@ -267,6 +269,17 @@ fn a_forward_is_back_after_its_session_was_cut() {
 
     let again = eventually(LIMIT, || ask_mirror(at, b"after").ok());
     assert_eq!(again.as_deref(), Some(&b"after"[..]), "{forward:?}");
+}
+
+/// `cargo test -p tagio-gui --test e2e_forward -- --ignored --nocapture`.
+#[test]
+#[ignore = "takes a minute"]
+fn a_gibibyte_each_way() {
+    let Some(web) = web::Web::start() else { return };
+    let bench = Bench::new();
+    let (_host, id) = bench.host(&["--ports", "own"]);
+    let forward = bench.forward(&id, PASSWORD, &[&format!("0:localhost:{}", web.port)]);
+    web.transfer_a_gibibyte(&[], &local(&forward).to_string());
 }
 
 /// A wire to a host that can be cut.

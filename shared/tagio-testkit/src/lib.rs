@@ -26,6 +26,8 @@ pub mod islands;
 #[cfg(target_os = "linux")]
 pub mod lab;
 #[cfg(target_os = "linux")]
+pub mod lying_dns;
+#[cfg(target_os = "linux")]
 pub mod namespace;
 #[cfg(target_os = "linux")]
 pub mod nat_lab;
@@ -48,6 +50,6 @@ pub use temp_dir::TempDir;
 
 #[cfg(target_os = "linux")]
 pub use {
-    bad_line::BadLine, canvas::Canvas, cinema::Cinema, islands::Islands, lab::Lab, namespace::Namespace,
-    nat_lab::NatLab, screen::Screen, xvfb::Xvfb,
+    bad_line::BadLine, canvas::Canvas, cinema::Cinema, islands::Islands, lab::Lab, lying_dns::LyingDns,
+    namespace::Namespace, nat_lab::NatLab, screen::Screen, xvfb::Xvfb,
 };

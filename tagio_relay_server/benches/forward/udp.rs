@@ -37,7 +37,7 @@ const WINDOW: u64 = 256;
 /// Datagrams that a sender hands over at once.
 const BATCH: usize = 32;
 /// When nothing arrives for so long, what is under way is lost.
-const LOST_AFTER: Duration = Duration::from_millis(50);
+const LOST_AFTER: Duration = Duration::from_millis(250);
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(5);
 /// Asked of the system, for the target.

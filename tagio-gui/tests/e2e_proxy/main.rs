@@ -1,50 +1,23 @@
-//! The forward tunnel with both programs and curl: what scripts see, restarts in the middle, clear refusals.
-#![cfg(unix)]
+//! The forward tunnel with both programs and others' programs: what goes through, what scripts see, restarts in the
+//! middle, clear refusals.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
-use std::{
-    fs,
-    net::TcpListener,
-    process::Command,
-    time::{Duration, Instant},
-};
+mod attacks;
+mod lab;
+mod programs;
+mod volume;
+#[path = "../web/mod.rs"]
+mod web;
 
+use std::{fs, process::Command, time::Instant};
+
+use lab::{BACK, LIMIT, gui, relay};
 use tagio_testkit::{
-    TempDir, binaries, eventually,
+    TempDir, eventually,
     program::{self, Program},
 };
-
-const LIMIT: Duration = Duration::from_secs(20);
-/// A tunnel that was cut off has to be back after this.
-const BACK: Duration = Duration::from_secs(5);
-
-/// A relay with a forward tunnel to this machine, and its certificate's fingerprint.
-fn relay(dir: &TempDir, port: u16) -> (Program, String) {
-    let mut command = Command::new(binaries::relay_server());
-    command.env("TAGIO_DATA_DIR", dir.path()).env("TAGIO_FORWARD", "token:open sesame");
-    command.args([
-        "-b",
-        &format!("127.0.0.1:{port}"),
-        "--metrics-bind",
-        "off",
-        "--forward-allow",
-        "127.0.0.1",
-    ]);
-    let relay = Program::start("relay", &mut command);
-    let line = relay.word("forward", LIMIT);
-    let pin = line.rsplit(' ').next().unwrap().to_owned();
-    (relay, pin)
-}
-
-fn gui(dir: &TempDir, arguments: &[&str]) -> Program {
-    let mut command = Command::new(binaries::gui());
-    command.env("TAGIO_DATA_DIR", dir.path()).arg("proxy").args(arguments);
-    Program::start("proxy", &mut command)
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use web::free_port;
 
 fn fetch(proxy: &str, url: &str) -> Option<String> {
     program::run("curl", &["-sf", "-m", "10", "--noproxy", "", "--proxy", proxy, url]).ok()
