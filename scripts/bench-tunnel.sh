@@ -127,6 +127,31 @@ requests() { # PORT [wrk's arguments]: requests a second and milliseconds at p99
     END { printf "%d %.1f\n", rate, p99 }'
 }
 
+# Megabytes that processes hold while 1000 visitors have had an answer of nginx and stay.
+thousand_open() { # PORT PID…
+  python3 - "$@" <<'PY'
+import socket, sys
+
+port, *pids = map(int, sys.argv[1:])
+visitors = []
+for _ in range(1000):
+    visitor = socket.create_connection(("127.0.0.1", port), 10)
+    visitor.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert visitor.recv(4096).startswith(b"HTTP/1.1 200")
+    visitors.append(visitor)
+for pid in pids:
+    with open(f"/proc/{pid}/status") as status:
+        kilobytes = next(line.split()[1] for line in status if line.startswith("VmRSS"))
+    print(round(int(kilobytes) / 1024, 1), end=", " if pid != pids[-1] else "\n")
+PY
+}
+
+# Before the rounds: what a program has once held it may keep.
+for product in "${products[@]}"; do
+  declare -n server="${product}_server" client="${product}_client"
+  thousand_open "${port[$product]}1" "${server[1]}" "${client[1]}" >"$dir/$product.open"
+done
+
 for round in $(seq "$rounds"); do
   for product in "${products[@]}"; do
     base=${port[$product]}
@@ -145,12 +170,12 @@ peak() { # PID: megabytes
   awk '/VmHWM/ { printf "%.1f", $2 / 1024 }' "/proc/$1/status"
 }
 
-echo "| product | Gb/s, 1 stream | Gb/s, 8 streams | requests/s kept alive, p99 ms | requests/s on new connections, p99 ms | peak MB server, client |"
-echo "|---|---|---|---|---|---|"
+echo "| product | Gb/s, 1 stream | Gb/s, 8 streams | requests/s kept alive, p99 ms | requests/s on new connections, p99 ms | MB with 1000 visitors: server, client | peak MB: server, client |"
+echo "|---|---|---|---|---|---|---|"
 for product in "${products[@]}"; do
   declare -n server="${product}_server" client="${product}_client"
   kept="$(median "$dir/$product.kept" 1), $(median "$dir/$product.kept" 2)"
   fresh="$(median "$dir/$product.fresh" 1), $(median "$dir/$product.fresh" 2)"
   memory="$(peak "${server[1]}"), $(peak "${client[1]}")"
-  echo "| $product | $(median "$dir/$product.one" 1) | $(median "$dir/$product.eight" 1) | $kept | $fresh | $memory |"
+  echo "| $product | $(median "$dir/$product.one" 1) | $(median "$dir/$product.eight" 1) | $kept | $fresh | $(cat "$dir/$product.open") | $memory |"
 done

@@ -4,13 +4,15 @@
 #   scripts/setup.sh            tests and demo
 #   scripts/setup.sh windows    also: the Windows programs, built here and tried in Wine
 #   scripts/setup.sh scrap      also: the optional capture backend
+#   scripts/setup.sh ssh        also: OpenSSH's server, for a test; Debian starts it for everybody
 set -euo pipefail
 
 wanted=(build-essential pkg-config nasm curl ca-certificates make git
   xvfb openbox xterm mousepad xdotool x11-utils imagemagick fonts-dejavu-core
   ffmpeg libgl1 libgl1-mesa-dri libegl1 libxkbcommon0 libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
   iproute2 nftables miniupnpd-nftables nginx pebble python3-venv
-  python3-websockets tinyproxy-bin openssh-client openssh-server netcat-openbsd dnsmasq-base)
+  python3-websockets tinyproxy-bin openssl openssh-client openssh-server netcat-openbsd iperf3 wrk
+  dnsmasq-base bind9-dnsutils)
 windows_target=""
 
 for part in "$@"; do
@@ -20,8 +22,9 @@ for part in "$@"; do
       windows_target=x86_64-pc-windows-gnu
       ;;
     scrap) wanted+=(libxcb1-dev libxcb-shm0-dev libxcb-randr0-dev) ;;
+    ssh) wanted+=(openssh-server) ;;
     *)
-      echo "setup: no part called '$part'; there are: windows scrap" >&2
+      echo "setup: no part called '$part'; there are: windows scrap ssh" >&2
       exit 2
       ;;
   esac

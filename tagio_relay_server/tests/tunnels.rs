@@ -1,4 +1,4 @@
-//! Reverse tunnels with real sockets: our client, one that speaks yamux, and what goes wrong.
+//! Reverse tunnels with real sockets: our client, and what goes wrong. Clients that speak yamux are in `tunnels_yamux`.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod common;
@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{PATIENCE, http, secret};
-use parts::{Tunnel, config, echo, frames_to, http_service, round_trip, yamux_client};
+use parts::{Tunnel, config, echo, frames_to, http_service, round_trip};
 use tagio_relay_core::tunnel::{HostName, Quota};
 use tagio_relay_server::TunnelToken;
 use tagio_tunnel::{
@@ -54,23 +54,6 @@ async fn two_hundred_visitors_at_once_get_what_they_sent_after_they_said_all() {
         drop(tunnel);
         relay.server.wait_metric_is("tagio_tunnels", 0).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_speaks_yamux_serves_two_hundred_visitors_at_once() {
-    let relay = parts::relay(|_| {}).await;
-    let local = echo().await;
-    let client = tokio::spawn(yamux_client(relay.control, local));
-    relay.server.wait_metric("tagio_tunnels", 1).await;
-    let mut visitors = JoinSet::new();
-    for number in 0..200 {
-        visitors.spawn(round_trip(relay.ingress, number));
-    }
-    timeout(LONG, visitors.join_all()).await.expect("all are served");
-    // Another run of it is served at once, and the relay sees that the first is gone.
-    client.abort();
-    let _successor = tokio::spawn(yamux_client(relay.control, local));
-    parts::wait_until_served(relay.ingress).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,6 +154,24 @@ async fn visitors_may_finish_when_the_client_leaves_and_no_new_ones_come() {
     assert_eq!(&three, b"two");
     drop(visitor);
     timeout(PATIENCE, &mut tunnel.running).await.expect("it ends with its last visitor").unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_is_cut_off_never_looks_complete() {
+    let relay = parts::relay(|_| {}).await;
+    let local = parts::endless().await;
+    for (choice, carrier) in CARRIERS {
+        // Its time for visitors to finish is over at once.
+        let config = ClientConfig { drain: Duration::ZERO, ..parts::by(config(&relay, local), choice) };
+        let mut tunnel = Tunnel::open(config).await;
+        let mut visitor = TcpStream::connect(relay.ingress).await.unwrap();
+        timeout(PATIENCE, visitor.read_exact(&mut vec![0; 1 << 20])).await.expect("it speaks").unwrap();
+        tunnel.stop.cancel();
+        timeout(PATIENCE, &mut tunnel.running).await.expect("it ends").unwrap().unwrap();
+        let cut = timeout(PATIENCE, tokio::io::copy(&mut visitor, &mut tokio::io::sink())).await;
+        assert!(cut.expect("it is cut off").is_err(), "by {carrier} it looks complete");
+        relay.server.wait_metric_is("tagio_tunnels", 0).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! Where the two programs under test lie.
+//! Where the two programs under test lie: beside the test, or where `TAGIO_TEST_GUI` and `TAGIO_TEST_RELAY` say, as for
+//! a measurement with programs that were built before.
 
 use std::{
     env, fs,
@@ -8,6 +9,9 @@ use std::{
 
 /// `tagio-gui`, which Cargo builds before it runs that package's tests.
 pub fn gui() -> PathBuf {
+    if let Some(path) = env::var_os("TAGIO_TEST_GUI") {
+        return path.into();
+    }
     let path = profile_dir().join(executable("tagio-gui"));
     assert!(path.is_file(), "no {}: run `cargo build --workspace` first", path.display());
     path
@@ -15,6 +19,9 @@ pub fn gui() -> PathBuf {
 
 /// `tagio_relay_server`; built here if it is missing, as after `cargo test -p tagio-gui` alone.
 pub fn relay_server() -> PathBuf {
+    if let Some(path) = env::var_os("TAGIO_TEST_RELAY") {
+        return path.into();
+    }
     let dir = profile_dir();
     let path = dir.join(executable("tagio_relay_server"));
     // Test programs of several packages may get here at once.

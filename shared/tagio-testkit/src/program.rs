@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fmt,
     io::{BufRead as _, BufReader, Read, Write as _},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -183,6 +184,14 @@ impl Drop for Program {
             eprintln!("{self:?}");
         }
     }
+}
+
+/// Where a program is, also one for administrators, whose folders are not in every user's `PATH`.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let administrators = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let folders = std::env::split_paths(&path).chain(administrators);
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Runs a short command to its end.

@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use stdout::say;
-use tagio_process::{LogFormat, data_dir, init_logging};
+use tagio_process::{LogFormat, data_dir, init_logging, raise_open_files};
 use tagio_session::IdentityKey;
 
 use crate::{
@@ -35,6 +35,8 @@ pub fn run(cli: Cli) -> ExitCode {
         LogForm::Json => LogFormat::Json,
     };
     init_logging(form, cli.verbose(), true);
+    // Tunnels, proxies and nodes have two sockets for each of their visitors.
+    raise_open_files();
     #[cfg(windows)]
     let is_window = cli.command.is_none();
     let outcome = Base::open(&common).and_then(|base| match cli.command {

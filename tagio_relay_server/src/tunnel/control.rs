@@ -92,15 +92,17 @@ async fn try_serve(tunnels: &Arc<Tunnels>, stream: TcpStream, peer: SocketAddr) 
     let pass = Pass::open(&tunnels.relay, net)?;
     tuning::tune(&stream);
     let deadline = Instant::now() + tunnels.relay.limits().opening();
+    let client = Client { peer, net, pass, deadline };
     let mut first = [0];
-    let is_tls = match timeout(FIRST_WORD, stream.peek(&mut first)).await {
-        // Silence: see below.
-        Err(_) => false,
-        Ok(Ok(1)) => first[0] == TLS_FIRST_BYTE,
-        Ok(_) => return Err(Denial::OpeningAborted),
-    };
-    let stream = if is_tls { accept_tls(tunnels, stream, net, deadline).await? } else { Stream::Tcp(stream) };
-    serve_opened(tunnels, stream, Client { peer, net, pass, deadline }).await
+    match timeout(FIRST_WORD, stream.peek(&mut first)).await {
+        Err(_) => serve_yamux(tunnels, Stream::Tcp(stream), &[], client).await,
+        Ok(Ok(1)) if first[0] == TLS_FIRST_BYTE => {
+            let stream = accept_tls(tunnels, stream, net, deadline).await?;
+            serve_opened(tunnels, stream, client).await
+        }
+        Ok(Ok(1)) => serve_opened(tunnels, Stream::Tcp(stream), client).await,
+        Ok(_) => Err(Denial::OpeningAborted),
+    }
 }
 
 /// Somebody at the tunnel port.
@@ -135,10 +137,7 @@ async fn serve_opened(tunnels: &Arc<Tunnels>, mut stream: Stream, client: Client
         Ok(_) => return Err(Denial::OpeningAborted),
     };
     if head.first().is_none_or(|byte| *byte == yamux::FIRST_BYTE) {
-        client.pass.establish();
-        let (read, write) = split(stream);
-        let stream = tokio::io::join(head.chain(read), write);
-        return Box::pin(yamux::serve(tunnels, stream, client.net)).await;
+        return serve_yamux(tunnels, stream, head, client).await;
     }
     let mut preface = [first[0]; Preface::LEN];
     let read = timeout_at(client.deadline, stream.read_exact(&mut preface[1..])).await;
@@ -156,6 +155,19 @@ async fn serve_opened(tunnels: &Arc<Tunnels>, mut stream: Stream, client: Client
             Box::pin(serve_control(tunnels, stream, binding, client, line)).await
         }
     }
+}
+
+/// Serves a client that speaks yamux, and has said `head`, to its end.
+async fn serve_yamux(
+    tunnels: &Arc<Tunnels>,
+    stream: Stream,
+    head: &[u8],
+    client: Client,
+) -> Result<(), Denial> {
+    client.pass.establish();
+    let (read, write) = split(stream);
+    let stream = tokio::io::join(head.chain(read), write);
+    Box::pin(yamux::serve(tunnels, stream, client.net)).await
 }
 
 /// Serves a client that has come by QUIC, to its end.

@@ -14,7 +14,7 @@ use tagio_tunnel::{
     tuning,
 };
 use tokio::{
-    io::{AsyncReadExt, copy_bidirectional},
+    io::AsyncReadExt,
     net::TcpStream,
     time::{Instant, timeout_at},
 };
@@ -126,7 +126,7 @@ async fn carry(
     debug!(request, %peer, ?route, "visitor");
     let carried = match visiting.open(peer, head).await? {
         Way::Stream(mut data) => pipe::join_stream(&mut stream, &mut data, End::Relay, &tunnels.meter).await,
-        Way::Yamux(mut data) => copy_bidirectional(&mut stream, &mut data).await.map(|_| ()),
+        Way::Yamux(mut data) => pipe::join_copied(&mut stream, &mut data, End::Relay, &tunnels.meter).await,
     };
     match carried {
         Ok(()) => debug!(request, "visitor left"),

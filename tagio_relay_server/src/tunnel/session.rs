@@ -15,12 +15,14 @@ use tagio_tunnel::{
 };
 use tagio_wire::tunnel::{Carries, Manners, RelayNote, TunnelSecret, Visit};
 use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
-use tokio_util::{
-    compat::{Compat, FuturesAsyncReadCompatExt},
-    sync::CancellationToken,
-};
+use tokio_util::sync::CancellationToken;
 
-use super::{Visiting, pool::Pool, ports::Door, yamux::YamuxLine};
+use super::{
+    Visiting,
+    pool::Pool,
+    ports::Door,
+    yamux::{YamuxLine, YamuxStream},
+};
 
 /// See the module.
 pub(super) struct Session {
@@ -47,7 +49,7 @@ pub(super) enum Line {
 /// A way to the client for one visitor.
 pub(super) enum Way {
     Stream(Stream),
-    Yamux(Compat<::yamux::Stream>),
+    Yamux(YamuxStream),
 }
 
 impl Session {
@@ -73,8 +75,11 @@ impl Visiting {
     pub(super) async fn open(&self, from: std::net::SocketAddr, head: &[u8]) -> Result<Way, Denial> {
         let lost = |_: io::Error| Denial::TunnelWait;
         if let Line::Yamux(line) = &self.session.line {
-            let mut stream = line.open(self.tunnels.relay.limits().tunnel_wait()).await?.compat();
-            stream.write_all(head).await.map_err(lost)?;
+            let mut stream = line.open(self.tunnels.relay.limits().tunnel_wait()).await?;
+            // Also where nothing was said yet: the client hears of a stream by its first frame, and may be the first to
+            // speak.
+            let written = stream.write(head).await.map_err(lost)?;
+            stream.write_all(&head[written..]).await.map_err(lost)?;
             return Ok(Way::Yamux(stream));
         }
         self.open_stream(from, Carries::Stream, head).await.map(Way::Stream)

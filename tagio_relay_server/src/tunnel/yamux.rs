@@ -1,18 +1,29 @@
 //! Clients that speak yamux, as the first ones of this kind of tunnel did: a stream per visitor, opened by the relay.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tagio_relay_core::{
     Denial, SourceNet,
     tunnel::{Access, Claim, Owner, Quota, Route, SessionId},
 };
+use tagio_tunnel::pipe::Abort;
 use tagio_wire::tunnel::Manners;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use tokio_util::{compat::TokioAsyncReadCompatExt, sync::CancellationToken};
+use tokio_util::{
+    compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt},
+    sync::CancellationToken,
+};
 use tracing::{debug, info};
 use yamux::{Config, Connection, Mode, Stream};
 
@@ -32,19 +43,78 @@ pub(super) const FIRST_BYTE: u8 = 0;
 /// A GoAway frame that says "protocol error", and the reason for people.
 const REFUSAL: &[u8] = b"\0\x03\0\0\0\0\0\0\0\0\0\x01this relay wants a token; use a client that shows one\n";
 
+/// Streams end a moment before it is known that they did so because the connection was lost.
+const LOSS_IS_KNOWN: Duration = Duration::from_millis(200);
+
 /// Where streams are asked for.
-pub(super) struct YamuxLine(mpsc::Sender<oneshot::Sender<Stream>>);
+pub(super) struct YamuxLine {
+    opens: mpsc::Sender<oneshot::Sender<Stream>>,
+    /// The connection has ended.
+    lost: CancellationToken,
+}
 
 impl YamuxLine {
     /// A stream for a visitor.
-    pub(super) async fn open(&self, wait: Duration) -> Result<Stream, Denial> {
+    pub(super) async fn open(&self, wait: Duration) -> Result<YamuxStream, Denial> {
         let (sender, receiver) = oneshot::channel();
         let opened = async {
-            self.0.send(sender).await.map_err(|_| Denial::TunnelUnknown)?;
+            self.opens.send(sender).await.map_err(|_| Denial::TunnelUnknown)?;
             receiver.await.map_err(|_| Denial::TunnelWait)
         };
-        timeout(wait, opened).await.map_err(|_| Denial::TunnelWait)?
+        let stream = timeout(wait, opened).await.map_err(|_| Denial::TunnelWait)??;
+        let lost = self.lost.clone();
+        Ok(YamuxStream { stream: stream.compat(), lost, is_shut: false, doubt: None })
     }
+}
+
+/// A visitor's stream. yamux says "end" also where the connection was lost; here that is an error, so that half a
+/// download does not look like a whole one.
+pub(super) struct YamuxStream {
+    stream: Compat<Stream>,
+    lost: CancellationToken,
+    /// This side has said all. The stream is then closed by the client's end as well as by a loss.
+    is_shut: bool,
+    /// Waits for the word that the connection was lost; whether it came.
+    doubt: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+}
+
+impl AsyncRead for YamuxStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before || this.is_shut || !this.stream.get_ref().is_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        let lost = this.lost.clone();
+        let doubt = this.doubt.get_or_insert_with(|| {
+            Box::pin(async move { timeout(LOSS_IS_KNOWN, lost.cancelled()).await.is_ok() })
+        });
+        let is_lost = ready!(doubt.as_mut().poll(cx));
+        this.doubt = None;
+        Poll::Ready(if is_lost { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) })
+    }
+}
+
+impl AsyncWrite for YamuxStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.is_shut = true;
+        Pin::new(&mut this.stream).poll_shutdown(cx)
+    }
+}
+
+impl Abort for YamuxStream {
+    /// One that is dropped before its end is reset anyway.
+    fn abort(&mut self) {}
 }
 
 /// Serves a client to its end. What it said already is in `stream` again.
@@ -60,7 +130,9 @@ pub(super) async fn serve(
         return Err(Denial::TunnelToken);
     }
     let (opens_tx, opens) = mpsc::channel(OPENS_QUEUE);
-    let id = enter(tunnels, net, YamuxLine(opens_tx))?;
+    let lost = CancellationToken::new();
+    let _lost = lost.clone().drop_guard();
+    let id = enter(tunnels, net, YamuxLine { opens: opens_tx, lost })?;
     info!(session = id.0, "tunnel opened by yamux");
     let _seat = super::control::Seat { tunnels, id };
     let mut config = Config::default();

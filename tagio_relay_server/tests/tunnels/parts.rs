@@ -1,4 +1,5 @@
 //! A relay with tunnels, clients of both kinds, services behind them and visitors.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 #![allow(clippy::print_stderr, reason = "shown when a test fails")]
 
@@ -167,6 +168,11 @@ pub(crate) async fn echo() -> SocketAddr {
         let _ = write.shutdown().await;
     })
     .await
+}
+
+/// A service that speaks until its visitor has left.
+pub(crate) async fn endless() -> SocketAddr {
+    serve(|mut stream| async move { while stream.write_all(&[7; 32 * 1024]).await.is_ok() {} }).await
 }
 
 /// A service that answers requests with a word, or with what it was asked under `/mirror`, and echoes upgrades.

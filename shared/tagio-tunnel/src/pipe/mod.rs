@@ -15,7 +15,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{ReadHalf, WriteHalf},
@@ -64,33 +64,75 @@ pub async fn join_stream(
             End::Client => join(stream, socket, meter).await,
         };
     }
+    join_copied(socket, stream, end, meter).await
+}
+
+/// As [`join`], between a socket and a stream that no kernel knows.
+///
+/// # Errors
+/// Of the connection that broke.
+pub async fn join_copied<S>(socket: &mut TcpStream, stream: &mut S, end: End, meter: &Meter) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Abort + Unpin,
+{
     let counts = match end {
         End::Relay => [&meter.inward, &meter.outward],
         End::Client => [&meter.outward, &meter.inward],
     };
-    let joined = copy::join(socket, stream, counts).await;
-    if joined.is_err() {
-        tuning::abort(socket);
-        stream.abort();
-    }
-    joined
+    let mut pair = Pair { a: socket, b: stream, is_done: false };
+    copy::join(pair.a, pair.b, counts).await?;
+    pair.is_done = true;
+    Ok(())
 }
 
-/// Moves bytes until both directions have ended. When either connection breaks, both are reset.
+/// Moves bytes until both directions have ended. When either connection breaks, or this is dropped before its end, both
+/// are reset.
 ///
 /// # Errors
 /// Of the connection that broke.
 pub async fn join(visitor: &mut TcpStream, local: &mut TcpStream, meter: &Meter) -> io::Result<()> {
-    let (from_visitor, to_visitor) = visitor.split();
-    let (from_local, to_local) = local.split();
+    let mut pair = Pair { a: visitor, b: local, is_done: false };
+    let (from_visitor, to_visitor) = pair.a.split();
+    let (from_local, to_local) = pair.b.split();
     let inward = flow(from_visitor, to_local, &meter.inward);
     let outward = flow(from_local, to_visitor, &meter.outward);
-    let joined = tokio::try_join!(inward, outward);
-    if joined.is_err() {
-        tuning::abort(visitor);
-        tuning::abort(local);
+    tokio::try_join!(inward, outward)?;
+    pair.is_done = true;
+    Ok(())
+}
+
+/// What can be closed so that the other end does not take it for the end of a file.
+pub trait Abort {
+    /// Makes the coming close a reset.
+    fn abort(&mut self);
+}
+
+impl Abort for TcpStream {
+    fn abort(&mut self) {
+        tuning::abort(self);
     }
-    joined.map(|_| ())
+}
+
+impl Abort for Stream {
+    fn abort(&mut self) {
+        Self::abort(self);
+    }
+}
+
+/// Both ends of a visit, reset when they are let go of before it is done: also by a task that is given up.
+struct Pair<'a, A: Abort, B: Abort> {
+    a: &'a mut A,
+    b: &'a mut B,
+    is_done: bool,
+}
+
+impl<A: Abort, B: Abort> Drop for Pair<'_, A, B> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.a.abort();
+            self.b.abort();
+        }
+    }
 }
 
 /// Moves one direction to its end, and tells the receiver.
