@@ -11,13 +11,8 @@ wanted=(build-essential pkg-config nasm curl ca-certificates make git
   xvfb openbox xterm mousepad xdotool x11-utils imagemagick fonts-dejavu-core
   ffmpeg libgl1 libgl1-mesa-dri libegl1 libxkbcommon0 libxkbcommon-x11-0 libxcursor1 libxi6 libxrandr2
   iproute2 nftables miniupnpd-nftables nginx pebble python3-venv
-<<<<<<< HEAD
-  python3-websockets tinyproxy-bin openssl openssh-client netcat-openbsd iperf3 wrk
-  dnsmasq-base bind9-dnsutils)
-=======
   python3-websockets tinyproxy-bin openssl openssh-client openssh-server netcat-openbsd iperf3 wrk dnsmasq-base
   bind9-dnsutils)
->>>>>>> main
 windows_target=""
 
 for part in "$@"; do
