@@ -162,6 +162,28 @@ async fn a_stream_over_http_answers_as_the_protocol_says() {
 }
 
 #[tokio::test]
+async fn a_stream_over_http_is_open_with_its_first_bytes_and_fetched_from_meanwhile() {
+    let relay = Relay::start().await;
+    let mut up = Requests::new(Kind::Http.socket(relay.addr).await);
+    let mut down = Requests::new(Kind::Http.socket(relay.addr).await);
+    let path = format!("/tagio/stream/{}/0?open=1", "5".repeat(32));
+    let opening = [&Preface::ControlXx.bytes()[..], &[0, 32], &[9; 32]].concat();
+    down.start("GET", &path, b"").await.unwrap();
+    for _ in 0..2 {
+        let opened = up.send("POST", &path, &opening).await.unwrap();
+        assert_eq!(
+            (opened.status, opened.text()),
+            (200, opening.len().to_string().as_str()),
+            "twice is once"
+        );
+    }
+    let answer = down.answer("GET").await.unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, 2 + 96), "the relay's Noise message, once");
+    let nobody = format!("/tagio/stream/{}/0?open=1", "6".repeat(32));
+    assert_eq!(down.send("GET", &nobody, b"").await.unwrap().status, 404, "after a moment");
+}
+
+#[tokio::test]
 async fn bytes_that_come_before_those_before_them_wait() {
     let relay = Relay::start().await;
     let mut requests = Requests::new(Kind::Http.socket(relay.addr).await);

@@ -197,7 +197,8 @@ async fn streams_of_one_address_are_counted_like_its_connections() {
     for _ in 0..3 {
         names.push(open_stream(&mut requests).await.unwrap());
     }
-    assert_eq!(requests.send("POST", "/tagio/stream", b"").await.unwrap().status, 429);
+    let another = format!("/tagio/stream/{}/0?open=1", "7".repeat(32));
+    assert_eq!(requests.send("POST", &another, b"").await.unwrap().status, 429);
     relay.wait_denied("handshakes_per_ip", 1).await;
     let mut requests = loop {
         // The refusal has closed its connection; the relay may not know yet.

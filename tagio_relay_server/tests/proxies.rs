@@ -159,7 +159,8 @@ async fn clients_behind_a_proxy_count_by_their_own_address() {
     let _other = client(over_websocket(open("203.0.113.2").await.unwrap()), &relay).await;
     assert_eq!(relay.denied("connections_per_ip").await, 1);
     let mut requests = Requests::new(Box::new(TcpStream::connect(relay.addr).await.unwrap()) as AnyLink);
-    assert_eq!(requests.send("POST", "/tagio/stream", b"").await.unwrap().status, 201, "as itself");
+    let open = format!("/tagio/stream/{}/0?open=1", "7".repeat(32));
+    assert_eq!(requests.send("POST", &open, b"").await.unwrap().status, 200, "as itself");
 }
 
 /// The header of version 2 of the PROXY protocol, for a client at 203.0.113.7:40000.

@@ -15,7 +15,6 @@ use rustls::{crypto::CryptoProvider, pki_types::PrivateKeyDer};
 use tagio_wire::{
     leg::LegGrant,
     limits::{CANDIDATES_MAX, SESSION_ALPN},
-    nat::Mapping,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -176,7 +175,7 @@ impl Endpoint {
         if let Some(addr) = relay.addr() {
             self.learn_nat(addr);
         }
-        let is_udp_blocked = self.nat().mapping == Mapping::Blocked;
+        let is_udp_blocked = self.nat.is_udp_blocked();
         let (switch, inbound) = (Arc::clone(&self.switch), self.inbound.clone());
         let changes = self.network.changes();
         let leg = RelayLeg::bind(switch, inbound, relay, grant, is_udp_blocked, changes).await?;

@@ -4,7 +4,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,10 +28,14 @@ use crate::{
     socket::{Inbound, LegEvent, Switch},
 };
 
-/// How often an unanswered `BIND` is sent again.
+/// How often an unanswered `BIND` is sent again, after the second one.
 const BIND_RETRY: Duration = Duration::from_millis(100);
-/// How long UDP is alone in the race, unless it was silent lately. Longer than a round trip round the world would make
-/// carriers useless; shorter would open a connection for every call.
+/// And before that, where half a round trip is less.
+const BIND_RETRY_MIN: Duration = Duration::from_millis(10);
+/// How long the relay may take for its first word by UDP, beside one and a half round trips.
+const UDP_ROOM: Duration = Duration::from_millis(30);
+/// How long UDP is alone in the race at most, unless it was silent lately; after its first word, once more. Longer than a
+/// round trip round the world would make carriers useless.
 const UDP_HEAD_START: Duration = Duration::from_millis(250);
 /// When neither has answered by then, the leg is not to be had.
 const BIND_DEADLINE: Duration = Duration::from_secs(6);
@@ -89,7 +93,7 @@ impl RelayLeg {
         route: &RelayRoute,
         grant: LegGrant,
         is_udp_blocked: bool,
-        changes: NetworkChanges,
+        mut changes: NetworkChanges,
     ) -> Result<Self, LegError> {
         let dialer = &route.dialer;
         let by_udp = route.addr().filter(|_| dialer.allows_udp());
@@ -99,27 +103,41 @@ impl RelayLeg {
         let (addr, received) = switch.add_leg(relay, grant.channel, heard_tx);
         let (carrier, _tasks) = (Carrier::Udp, JoinSet::new());
         let mut leg = Self { grant, relay, addr, observed: None, carrier, received, switch, _tasks };
-        let is_udp_likely = !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
-        let head_start = if by_udp.is_some() && is_udp_likely { UDP_HEAD_START } else { Duration::ZERO };
-        let started = Instant::now();
+        let is_udp_likely =
+            by_udp.is_some() && !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
+        let (has_answered, was_raced) = (AtomicBool::new(false), AtomicBool::new(false));
         let bound = async {
             match by_udp {
-                Some(relay) => bind_udp(&leg.switch, relay, grant, &mut heard).await,
+                Some(relay) => {
+                    bind_udp(&leg.switch, relay, grant, &mut heard, route.rtt(), &has_answered).await
+                }
                 None => std::future::pending().await,
             }
         };
-        let raced = timeout(BIND_DEADLINE, race(bound, by_udp.is_some(), dialer, grant, head_start)).await;
+        let head_start = async {
+            if is_udp_likely {
+                sleep(first_word_within(route.rtt())).await;
+                if has_answered.load(Ordering::Relaxed) {
+                    sleep(UDP_HEAD_START).await;
+                }
+            }
+            was_raced.store(true, Ordering::Relaxed);
+        };
+        let racing = race(bound, by_udp.is_some(), dialer, grant, head_start, &mut changes);
+        let raced = timeout(BIND_DEADLINE, racing).await;
         match raced.unwrap_or_else(|_| Err(LegError::Unreachable { relay: dialer.name() }))? {
             Bound::Udp((observed, cookie)) => {
-                dialer.note_udp(false);
+                dialer.forget_udp();
                 leg.observed = Some(observed);
                 let switch = Arc::clone(&leg.switch);
-                let was_raced = started.elapsed() > head_start;
-                let first = if was_raced { REBIND_AFTER_RACE } else { REBIND };
+                let first = if was_raced.into_inner() { REBIND_AFTER_RACE } else { REBIND };
                 leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard, first, changes));
             }
             Bound::Carrier(won) => {
-                dialer.note_udp(by_udp.is_some());
+                // Of a UDP that had no head start a lost race says nothing.
+                if is_udp_likely && !has_answered.into_inner() {
+                    dialer.note_udp_silent();
+                }
                 leg.travel(won, inbound);
             }
         }
@@ -152,18 +170,30 @@ enum Bound {
     Carrier(Won<BoxedStream>),
 }
 
-/// UDP, which may be none, against the carriers.
+/// When the relay's first word by UDP is overdue, by a round trip to it; the second `BIND` has been answered by then.
+fn first_word_within(rtt: Duration) -> Duration {
+    (rtt + rtt / 2 + UDP_ROOM).min(UDP_HEAD_START)
+}
+
+/// UDP, which may be none, against the carriers, which are begun anew after each of `changes`.
 async fn race(
     by_udp: impl Future<Output = Result<UdpEnd, LegError>>,
     has_udp: bool,
     dialer: &Dialer,
     grant: LegGrant,
-    head_start: Duration,
+    head_start: impl Future<Output = ()>,
+    changes: &mut NetworkChanges,
 ) -> Result<Bound, LegError> {
     let by_carrier = async {
-        sleep(head_start).await;
+        head_start.await;
         let turn = Mutex::new(());
-        dialer.race(Patience::Long, |stream| ask(stream, grant, &turn)).await
+        loop {
+            tokio::select! {
+                raced = dialer.race(Patience::Long, |stream| ask(stream, grant, &turn)) => return raced,
+                // What was begun in another network, or in none, leads nowhere now.
+                () = changes.next() => {}
+            }
+        }
     };
     tokio::pin!(by_udp);
     tokio::select! {
@@ -189,15 +219,22 @@ async fn bind_udp(
     relay: SocketAddr,
     grant: LegGrant,
     heard: &mut mpsc::Receiver<LegEvent>,
+    rtt: Duration,
+    has_answered: &AtomicBool,
 ) -> Result<UdpEnd, LegError> {
     let mut cookie = [0; 16];
+    // The second one soon: where the first is lost, a carrier must not win for that.
+    let mut retry = (rtt / 2).clamp(BIND_RETRY_MIN, BIND_RETRY);
     loop {
         switch.send(relay, &Datagram::Bind { grant, cookie });
-        match timeout(BIND_RETRY, heard.recv()).await {
-            Ok(Some(LegEvent::Challenge(fresh))) => cookie = fresh,
+        match timeout(retry, heard.recv()).await {
+            Ok(Some(LegEvent::Challenge(fresh))) => {
+                has_answered.store(true, Ordering::Relaxed);
+                (cookie, retry) = (fresh, BIND_RETRY);
+            }
             Ok(Some(LegEvent::Bound { observed })) => return Ok((observed, cookie)),
             Ok(Some(LegEvent::Unknown) | None) => return Err(LegError::Unknown),
-            Err(_) => {}
+            Err(_) => retry = BIND_RETRY,
         }
     }
 }
@@ -255,7 +292,8 @@ async fn ask(
     match asked.await {
         Ok(Ok(TCP_LEG_OK)) => Ok(stream),
         // It closes where it does not know the grant.
-        Ok(_) => Err(CarrierError::NotTheRelay),
+        Ok(Ok(_)) => Err(CarrierError::NotTheRelay),
+        Ok(Err(error)) => Err(CarrierError::instead_of_answer(error)),
         Err(_) => Err(CarrierError::TimedOut),
     }
 }

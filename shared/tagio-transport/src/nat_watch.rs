@@ -1,5 +1,8 @@
 //! Keeps knowing how the NAT in front of this machine maps: asked at the start, again when the machine's addresses
-//! change or a relay sees it elsewhere, and once in a while, because a router may have been replaced.
+//! change or a relay sees it elsewhere, and once in a while, because a router may have been replaced. Silence is doubted
+//! sooner.
+
+mod belief;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,9 +18,7 @@ use crate::{
     socket::Switch,
     stun::{self, NatReport},
 };
-
-/// How long an answer is believed while nothing changes.
-const BELIEVED_FOR: Duration = Duration::from_secs(300);
+use belief::Belief;
 
 /// How long a round of punches waits for the answer in a new network: two round trips, and a packet lost.
 const RENEWED_WITHIN: Duration = Duration::from_millis(500);
@@ -58,13 +59,18 @@ impl NatWatch {
     }
 
     /// A relay sees this machine's UDP come from here. Asks again if that is not where it should come from: a router
-    /// that has restarted maps anew.
+    /// that has restarted maps anew, and UDP that comes is not blocked.
     pub(crate) fn seen_at(&self, observed: SocketAddr) {
-        let NatReport { mapping, public, .. } = self.report();
+        let Known { report: NatReport { mapping, public, .. }, is_stale } = *self.known.borrow();
         let is_elsewhere =
             public.is_some_and(|public| public != observed && public.is_ipv4() == observed.is_ipv4());
-        if mapping == Mapping::EndpointIndependent && is_elsewhere {
-            tracing::info!(%observed, ?public, "the NAT maps anew");
+        let is_doubtful = match mapping {
+            Mapping::EndpointIndependent => is_elsewhere,
+            Mapping::Blocked => true,
+            Mapping::Unknown | Mapping::Sequential { .. } | Mapping::Random => false,
+        };
+        if is_doubtful && !is_stale {
+            tracing::info!(%observed, ?public, "the NAT maps otherwise than thought");
             self.known.send_modify(|known| known.is_stale = true);
             self.server.send_modify(|_| ());
         }
@@ -81,6 +87,12 @@ impl NatWatch {
         let renewed = timeout(RENEWED_WITHIN, known.wait_for(|known| !known.is_stale));
         drop(renewed.await);
         self.report()
+    }
+
+    /// Whether UDP was silent when it was tried last, in this network.
+    pub(crate) fn is_udp_blocked(&self) -> bool {
+        let Known { report, is_stale } = *self.known.borrow();
+        !is_stale && report.mapping == Mapping::Blocked
     }
 
     /// The mapping that a packet to somebody new would be given just now, nearly.
@@ -115,11 +127,12 @@ async fn run(
 /// Asks at once, and again whenever the answer has become old.
 async fn keep_asking(switch: &Switch, relay: Option<SocketAddr>, known: &watch::Sender<Known>) {
     let Some(relay) = relay else { return std::future::pending().await };
+    let mut belief = Belief::default();
     loop {
         let report = stun::probe(switch, relay).await;
         tracing::info!(?report, "NAT");
         known.send_replace(Known { report, is_stale: false });
-        sleep(BELIEVED_FOR).await;
+        sleep(belief.lasts(report.mapping)).await;
     }
 }
 

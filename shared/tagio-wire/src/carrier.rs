@@ -12,9 +12,12 @@ pub const WEBSOCKET_PATH: &str = "/tagio";
 /// Its subprotocol, which tells it from the messages of other clients.
 pub const WEBSOCKET_PROTOCOL: &str = "tagio";
 
-/// A `POST` here opens a stream over HTTP; its name, 32 hexadecimal digits, is the answer's body. `PATH/NAME/OFFSET`
-/// is then the stream from OFFSET on: a `POST` adds bytes, a `GET` fetches some; `DELETE PATH/NAME` ends it.
+/// `PATH/NAME/OFFSET` is a stream over HTTP from OFFSET on: a `POST` adds bytes, a `GET` fetches some; `DELETE PATH/NAME`
+/// ends it. The client makes the name up, 32 hexadecimal digits that nobody can guess.
 pub const HTTP_STREAM_PATH: &str = "/tagio/stream";
+/// Key in the query of a stream's first requests: a `POST` at offset 0 opens the stream where there is none of that name,
+/// and a `GET` waits a moment for that.
+pub const HTTP_OPEN_KEY: &str = "open";
 /// Key in the query of a `GET`: its answer goes on as bytes come, and ends when there were none for so many milliseconds.
 pub const HTTP_LINGER_KEY: &str = "linger";
 /// Key in the query of a `POST`: up to which offset the client has what the relay has sent.

@@ -1,7 +1,7 @@
 //! Streams over HTTP: which there are, the requests that name them, and the task that each of them has.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,11 +14,16 @@ use hyper::{
     body::{Body, Frame, Incoming},
 };
 use tagio_relay_core::Denial;
-use tagio_wire::carrier::{HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_PIECE_BYTES_MAX, HTTP_WAIT};
+use tagio_wire::carrier::{
+    HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_OPEN_KEY, HTTP_PIECE_BYTES_MAX, HTTP_WAIT,
+};
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        Notify,
+        mpsc::{self, error::TrySendError},
+    },
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -39,6 +44,9 @@ use crate::{
 /// Streams that wait for their task: as many as come while the runtime is busy for a moment.
 const WAITING_MAX: usize = 1024;
 
+/// How long a `GET` waits for the `POST` that opens its stream: both are sent at once, by connections of their own.
+const OPENING_WAIT: Duration = Duration::from_secs(2);
+
 /// A stream's name: whoever knows it, speaks in it.
 type Name = u128;
 
@@ -46,6 +54,8 @@ type Name = u128;
 pub(crate) struct Streams {
     named: Mutex<HashMap<Name, Arc<Exchange>>>,
     opened: mpsc::Sender<Opened>,
+    /// For `GET`s whose stream is not open yet.
+    another: Notify,
 }
 
 /// A stream that has no task yet.
@@ -60,19 +70,37 @@ impl Streams {
     /// None, and where new ones come out, for [`run`].
     pub(crate) fn new() -> (Self, mpsc::Receiver<Opened>) {
         let (opened, receiver) = mpsc::channel(WAITING_MAX);
-        (Self { named: Mutex::default(), opened }, receiver)
+        (Self { named: Mutex::default(), opened, another: Notify::new() }, receiver)
     }
 
     fn find(&self, name: Name) -> Option<Arc<Exchange>> {
         lock(&self.named).get(&name).cloned()
     }
 
-    /// A new stream for `visitor`; its name.
-    fn open(&self, visitor: Visitor) -> Result<Name, Denial> {
-        let name = rand::random();
+    /// The same, waiting a moment for it to be opened.
+    async fn find_soon(&self, name: Name) -> Option<Arc<Exchange>> {
+        let found = async {
+            loop {
+                let another = self.another.notified();
+                if let Some(exchange) = self.find(name) {
+                    return exchange;
+                }
+                another.await;
+            }
+        };
+        timeout(OPENING_WAIT, found).await.ok()
+    }
+
+    /// A stream of this name: a new one for `visitor`, unless there is one.
+    fn open(&self, name: Name, visitor: Visitor) -> Result<Arc<Exchange>, Denial> {
         let (exchange, stream) = http_stream::open();
-        lock(&self.named).insert(name, Arc::clone(&exchange));
-        let sent = self.opened.try_send(Opened { name, exchange, stream, visitor });
+        match lock(&self.named).entry(name) {
+            // Asked twice, as after an answer that was lost.
+            Entry::Occupied(known) => return Ok(Arc::clone(known.get())),
+            Entry::Vacant(vacant) => vacant.insert(Arc::clone(&exchange)),
+        };
+        let opened = Opened { name, exchange: Arc::clone(&exchange), stream, visitor };
+        let sent = self.opened.try_send(opened);
         sent.map_err(|error| {
             lock(&self.named).remove(&name);
             match error {
@@ -80,7 +108,8 @@ impl Streams {
                 TrySendError::Closed(_) => Denial::Draining,
             }
         })?;
-        Ok(name)
+        self.another.notify_waiters();
+        Ok(exchange)
     }
 }
 
@@ -144,14 +173,15 @@ pub(super) async fn answer(visit: &Visit, request: Request<Incoming>, rest: &str
     let method = request.method().clone();
     let answered = match (method, Target::parse(rest)) {
         (_, None) => Err(Refused::Unknown),
-        (Method::POST, Some(Target::All)) => open(visit, request.headers()),
         (Method::POST, Some(Target::Piece(name, offset))) => post(visit, request, name, offset).await,
         (Method::GET, Some(Target::Piece(name, offset))) => {
             let linger = number(&request, HTTP_LINGER_KEY).map(Duration::from_millis);
+            if is_opening(&request) {
+                visit.shared.streams.find_soon(name).await;
+            }
             get(visit, name, offset, linger).await
         }
         (Method::DELETE, Some(Target::Stream(name))) => delete(visit, name),
-        (_, Some(Target::All)) => return reply::method_not_allowed("POST"),
         (_, Some(Target::Piece(..))) => return reply::method_not_allowed("GET, POST"),
         (_, Some(Target::Stream(_))) => return reply::method_not_allowed("DELETE"),
     };
@@ -189,16 +219,12 @@ fn conflict(offset: u64) -> Reply {
 
 /// What a path below the streams' means.
 enum Target {
-    All,
     Stream(Name),
     Piece(Name, u64),
 }
 
 impl Target {
     fn parse(rest: &str) -> Option<Self> {
-        if rest.is_empty() {
-            return Some(Self::All);
-        }
         let mut parts = rest.strip_prefix('/')?.split('/');
         let name = parts.next().filter(|name| name.len() == 32)?;
         let name = Name::from_str_radix(name, 16).ok()?;
@@ -217,14 +243,23 @@ fn number(request: &Request<Incoming>, key: &str) -> Option<u64> {
     pairs.find(|(name, _)| name == key)?.1.parse().ok()
 }
 
-fn open(visit: &Visit, headers: &HeaderMap) -> Result<Reply, Refused> {
+/// Whether its stream is to be opened, or is being opened.
+fn is_opening(request: &Request<Incoming>) -> bool {
+    number(request, HTTP_OPEN_KEY) == Some(1)
+}
+
+/// The connection that opens a stream is nobody's yet: it counts as before.
+fn open(visit: &Visit, headers: &HeaderMap, name: Name) -> Result<Arc<Exchange>, Refused> {
     let visitor = visit.newcomer(headers).map_err(Refused::Denied)?;
-    let name = visit.shared.streams.open(visitor).map_err(Refused::Denied)?;
-    Ok(reply::of(StatusCode::CREATED, TEXT, format!("{name:032x}")))
+    visit.shared.streams.open(name, visitor).map_err(Refused::Denied)
 }
 
 async fn post(visit: &Visit, request: Request<Incoming>, name: Name, offset: u64) -> Result<Reply, Refused> {
-    let exchange = find(visit, name)?;
+    let exchange = if offset == 0 && is_opening(&request) && visit.shared.streams.find(name).is_none() {
+        open(visit, request.headers(), name)?
+    } else {
+        find(visit, name)?
+    };
     if request.body().size_hint().lower() > HTTP_PIECE_BYTES_MAX as u64 {
         return Err(Refused::TooLong);
     }

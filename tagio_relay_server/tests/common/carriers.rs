@@ -232,9 +232,10 @@ impl Requests {
 
 /// Opens a stream over HTTP; its name.
 pub async fn open_stream(requests: &mut Requests) -> Result<String> {
-    let answer = requests.send("POST", "/tagio/stream", b"").await?;
-    ensure!(answer.status == 201 && answer.body.len() == 32, "{answer:?}");
-    Ok(answer.text().to_owned())
+    let name = format!("{:032x}", rand::random::<u128>());
+    let answer = requests.send("POST", &format!("/tagio/stream/{name}/0?open=1"), b"").await?;
+    ensure!(answer.status == 200 && answer.text() == "0", "{answer:?}");
+    Ok(name)
 }
 
 /// A stream over HTTP, with a connection for each direction.

@@ -77,9 +77,14 @@ impl Dialer {
         memory.udp_blocked.is_some_and(|since| since.elapsed() < UDP_BLOCKED_FOR)
     }
 
-    /// Whether UDP was silent just now.
-    pub(crate) fn note_udp(&self, is_blocked: bool) {
-        self.memory.lock().expect(LOCK).udp_blocked = is_blocked.then(Instant::now);
+    /// UDP was silent just now, although it had its head start.
+    pub(crate) fn note_udp_silent(&self) {
+        self.memory.lock().expect(LOCK).udp_blocked = Some(Instant::now());
+    }
+
+    /// UDP answered, or this machine is in another network: that it was silent means nothing any more.
+    pub(crate) fn forget_udp(&self) {
+        self.memory.lock().expect(LOCK).udp_blocked = None;
     }
 
     /// Opens carriers until `greet` has had the relay's own answer over one of them; the others are closed.

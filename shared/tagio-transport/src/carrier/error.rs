@@ -57,8 +57,25 @@ pub(crate) enum CarrierError {
     NotTheRelay,
     /// It carried, and broke.
     #[error("it broke: {0}")]
-    Broken(#[from] io::Error),
+    Broken(#[source] io::Error),
     /// Nothing came in time.
     #[error("no answer")]
     TimedOut,
+}
+
+/// A carrier that carries nothing itself says why by the system's errors.
+impl From<io::Error> for CarrierError {
+    fn from(error: io::Error) -> Self {
+        error.downcast().unwrap_or_else(Self::Broken)
+    }
+}
+
+impl CarrierError {
+    /// Why the relay's own answer stays out: the carrier's trouble, or what is there is no relay.
+    pub(crate) fn instead_of_answer(error: io::Error) -> Self {
+        match Self::from(error) {
+            Self::Broken(_) => Self::NotTheRelay,
+            own => own,
+        }
+    }
 }

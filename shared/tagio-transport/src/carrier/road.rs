@@ -64,7 +64,7 @@ impl Road {
             CarrierKind::WebSocketTls | CarrierKind::WebSocket => {
                 websocket::open(self.connect().await?, &self.relay).await
             }
-            CarrierKind::HttpTls | CarrierKind::Http => http_stream::open(self).await,
+            CarrierKind::HttpTls | CarrierKind::Http => Ok(http_stream::open(self)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod noise;
 mod route;
+mod standing_call;
 
 use std::{
     io,
@@ -32,11 +33,17 @@ use crate::{
 
 pub use noise::RelayError;
 pub use route::RelayRoute;
+use standing_call::StandingCall;
 
 /// First pause after a lost connection; a relay that restarts is back within a second or two.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 /// Longest pause: patient enough for a relay that is down for a day, quick enough for a person.
 const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// The pause while the network has only just changed: the system may still look for its router, and does not say when it
+/// has found it.
+const PAUSE_CHANGED: Duration = Duration::from_millis(40);
+/// How long that goes on.
+const CHANGED_FOR: Duration = Duration::from_secs(1);
 /// Pause after another program took the presence over.
 const PAUSE_REPLACED: Duration = Duration::from_secs(60);
 /// How many pauses stay below [`PAUSE_SOON`] before they grow.
@@ -124,6 +131,7 @@ pub enum RelayEvent {
 #[derive(Debug)]
 pub struct Relay {
     wishes: mpsc::Sender<ClientMessage>,
+    standing: StandingCall,
     events: mpsc::Receiver<RelayEvent>,
     _task: JoinSet<()>,
 }
@@ -134,8 +142,9 @@ impl Relay {
         let (wishes, wishes_rx) = mpsc::channel(QUEUE);
         let (events_tx, events) = mpsc::channel(QUEUE);
         let mut task = JoinSet::new();
-        task.spawn(stay_registered(config, wishes_rx, events_tx, changes));
-        Self { wishes, events, _task: task }
+        let standing = StandingCall::default();
+        task.spawn(stay_registered(config, wishes_rx, standing.clone(), events_tx, changes));
+        Self { wishes, standing, events, _task: task }
     }
 
     /// The next event; `None` once registering was given up.
@@ -148,14 +157,17 @@ impl Relay {
         self.events.try_recv().ok()
     }
 
-    /// Calls `target`. Answered by `Ringing` or `CallFailed`; forgotten when the connection breaks.
+    /// Calls `target`: now, or with the first words to the relay when there is a connection, unless there is a newer
+    /// call by then. Answered by `Ringing` or `CallFailed`; forgotten when the connection breaks.
     pub fn call(&self, call: CallId, target: PeerId) {
-        self.wish(ClientMessage::Call { call, target });
+        self.standing.set(call, target);
     }
 
-    /// Gives a call's leg back.
+    /// Gives a call's leg back, or the call up.
     pub fn end_call(&self, call: CallId) {
-        self.wish(ClientMessage::EndCall { call });
+        if !self.standing.forget(call) {
+            self.wish(ClientMessage::EndCall { call });
+        }
     }
 
     /// Asks whether `target` can be called. Answered by `Status`.
@@ -173,13 +185,22 @@ impl Relay {
 async fn stay_registered(
     mut config: RelayConfig,
     mut wishes: mpsc::Receiver<ClientMessage>,
+    standing: StandingCall,
     events: mpsc::Sender<RelayEvent>,
     mut changes: NetworkChanges,
 ) {
     let dialer = Dialer::new(&config.addr, config.reach.clone());
     let mut failures = 0;
+    let mut changed: Option<Instant> = None;
     loop {
-        let outcome = register(&dialer, &mut config, &mut wishes, &events, &mut changes, &mut failures).await;
+        let mut client = Client {
+            wishes: &mut wishes,
+            standing: &standing,
+            events: &events,
+            changes: &mut changes,
+            changed: &mut changed,
+        };
+        let outcome = register(&dialer, &mut config, &mut client, &mut failures).await;
         let (error, pause) = match outcome {
             Ok(None) => return,
             Ok(Some(after)) => (RelayError::Refused(tagio_wire::control::Refusal::Draining), after),
@@ -191,7 +212,11 @@ async fn stay_registered(
         failures += 1;
         // The other program may be gone by then; before that the two would chase each other away.
         let was_replaced = matches!(error, RelayError::Replaced);
-        let pause = if was_replaced { PAUSE_REPLACED } else { pause };
+        let pause = match changed {
+            _ if was_replaced => PAUSE_REPLACED,
+            Some(changed) if changed.elapsed() < CHANGED_FOR => PAUSE_CHANGED,
+            _ => pause,
+        };
         tracing::warn!(%error, ?pause, "not registered");
         if events.send(RelayEvent::Offline { error, retry_in: pause }).await.is_err() {
             return;
@@ -199,7 +224,10 @@ async fn stay_registered(
         tokio::select! {
             () = sleep(pause) => {}
             // What was in the way may be gone.
-            () = changes.next(), if !was_replaced => failures = 0,
+            () = changes.next(), if !was_replaced => {
+                (failures, changed) = (0, Some(Instant::now()));
+                dialer.forget_udp();
+            }
         }
         // Wishes of before mean nothing on a new connection.
         while wishes.try_recv().is_ok() {}
@@ -214,14 +242,22 @@ fn pause_after(failures: u32, random: u32) -> Duration {
     PAUSE_MIN / 2 + span.mul_f64(f64::from(random) / f64::from(u32::MAX))
 }
 
+/// What the tasks of a client have in common.
+struct Client<'a> {
+    wishes: &'a mut mpsc::Receiver<ClientMessage>,
+    standing: &'a StandingCall,
+    events: &'a mpsc::Sender<RelayEvent>,
+    changes: &'a mut NetworkChanges,
+    /// When the network was another one last.
+    changed: &'a mut Option<Instant>,
+}
+
 /// One connection, from the first packet to its end. `Ok(None)`: the owner is gone; `Ok(Some(pause))`: the
 /// relay asked to come back then.
 async fn register(
     dialer: &Arc<Dialer>,
     config: &mut RelayConfig,
-    wishes: &mut mpsc::Receiver<ClientMessage>,
-    events: &mpsc::Sender<RelayEvent>,
-    changes: &mut NetworkChanges,
+    client: &mut Client<'_>,
     failures: &mut u32,
 ) -> Result<Option<Duration>, RelayError> {
     let hello = Hello { version: PROTOCOL_VERSION, auth: config.auth.clone(), presence: config.presence };
@@ -230,23 +266,27 @@ async fn register(
         tokio::select! {
             won = dialer.race(Patience::Short, greet) => break won,
             // What was begun by another way leads nowhere now, and what was in the way may be gone.
-            () = changes.next() => *failures = 0,
+            () = client.changes.next() => {
+                (*failures, *client.changed) = (0, Some(Instant::now()));
+                dialer.forget_udp();
+            }
         }
     };
     let won = won.map_err(|errors| RelayError::from_carriers(&config.addr, errors))?;
-    let opened = won.value.finish(&config.addr, &hello).await?;
+    let rtt = won.value.rtt();
+    let opened = won.value.finish(&config.addr, &hello, client.standing).await?;
     // Trust on first use: from now on it has to be this one.
     config.key = Some(opened.relay_key);
     *failures = 0;
     tracing::info!(carrier = %won.carrier, "registered");
-    let relay = RelayRoute { dialer: Arc::clone(dialer), addr: won.addr, carrier: won.carrier };
+    let relay = RelayRoute { dialer: Arc::clone(dialer), addr: won.addr, carrier: won.carrier, rtt };
     let keepalive = Duration::from_secs(u64::from(opened.welcome.keepalive_secs.max(1)));
     let online =
         RelayEvent::Online { welcome: opened.welcome, relay_key: opened.relay_key, relay: relay.clone() };
-    if events.send(online).await.is_err() {
+    if client.events.send(online).await.is_err() {
         return Ok(None);
     }
-    serve(opened.stream, opened.noise, keepalive, relay, wishes, events, changes).await
+    serve(opened.stream, opened.noise, keepalive, relay, client).await
 }
 
 async fn serve(
@@ -254,10 +294,9 @@ async fn serve(
     mut noise: TransportState,
     keepalive: Duration,
     relay: RelayRoute,
-    wishes: &mut mpsc::Receiver<ClientMessage>,
-    events: &mpsc::Sender<RelayEvent>,
-    changes: &mut NetworkChanges,
+    client: &mut Client<'_>,
 ) -> Result<Option<Duration>, RelayError> {
+    let Client { wishes, standing, events, changes, changed } = client;
     let local = relay.addr().and_then(source_towards);
     let (read, mut write) = split(stream);
     let (frames_tx, mut frames) = mpsc::channel(QUEUE);
@@ -288,11 +327,14 @@ async fn serve(
                 }
                 continue;
             }
+            call = standing.next() => call,
             wish = wishes.recv() => match wish {
                 Some(message) => message,
                 None => return Ok(None),
             },
             () = changes.next() => {
+                **changed = Some(Instant::now());
+                relay.dialer.forget_udp();
                 if local.is_some_and(|local| !is_own(local)) {
                     return Err(broken("this machine has another address now"));
                 }

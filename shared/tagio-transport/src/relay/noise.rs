@@ -14,9 +14,10 @@ use tagio_wire::{
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
+use super::standing_call::StandingCall;
 use crate::carrier::{BoxedStream, CarrierError};
 
 /// How long the opening may take once the relay has proven its key.
@@ -130,6 +131,7 @@ pub(super) struct Opened {
 pub(super) struct Greeted {
     stream: BoxedStream,
     state: State,
+    rtt: Duration,
 }
 
 enum State {
@@ -160,30 +162,42 @@ pub(super) async fn greet(
     let payload = if relay_key.is_some() { encode(hello) } else { Vec::new() };
     let len = noise.write_message(&payload, &mut buf).expect("a hello fits a Noise message");
     push_frame(&mut first, &buf[..len]);
+    let asked = Instant::now();
     stream.write_all(&first).await?;
     stream.flush().await?;
-
-    let reply = read_frame(&mut stream).await.map_err(|_| CarrierError::NotTheRelay)?;
+    let reply = read_frame(&mut stream).await.map_err(CarrierError::instead_of_answer)?;
+    let rtt = asked.elapsed();
     let len = noise.read_message(&reply, &mut buf).map_err(|_| CarrierError::NotTheRelay)?;
     let state = if relay_key.is_some() {
         State::Answered { noise: noise.into_transport_mode().map_err(wrong)?, reply: buf[..len].to_vec() }
     } else {
         State::Unnamed(Box::new(noise))
     };
-    Ok(Greeted { stream, state })
+    Ok(Greeted { stream, state, rtt })
 }
 
 impl Greeted {
-    /// The rest of the handshake, until the relay has let this client in.
-    pub(super) async fn finish(self, addr: &str, hello: &Hello) -> Result<Opened, RelayError> {
-        let finished = timeout(OPENING_DEADLINE, self.rest(addr, hello));
+    /// What the relay's answer took.
+    pub(super) fn rtt(&self) -> Duration {
+        self.rtt
+    }
+
+    /// The rest of the handshake, until the relay has let this client in. On a first contact a call goes with the last
+    /// message of it: the relay reads on as soon as it has let the client in.
+    pub(super) async fn finish(
+        self,
+        addr: &str,
+        hello: &Hello,
+        standing: &StandingCall,
+    ) -> Result<Opened, RelayError> {
+        let finished = timeout(OPENING_DEADLINE, self.rest(addr, hello, standing));
         finished.await.unwrap_or_else(|_| {
             Err(RelayError::Unreachable { addr: addr.to_owned(), reason: "no answer".to_owned() })
         })
     }
 
-    async fn rest(self, addr: &str, hello: &Hello) -> Result<Opened, RelayError> {
-        let Self { mut stream, state } = self;
+    async fn rest(self, addr: &str, hello: &Hello, standing: &StandingCall) -> Result<Opened, RelayError> {
+        let Self { mut stream, state, rtt: _ } = self;
         let (noise, reply) = match state {
             State::Answered { noise, reply } => (noise, reply),
             State::Unnamed(mut noise) => {
@@ -193,9 +207,13 @@ impl Greeted {
                     noise.write_message(&encode(hello), &mut buf).expect("a hello fits a Noise message");
                 let mut third = Vec::new();
                 push_frame(&mut third, &buf[..len]);
+                let mut noise = noise.into_transport_mode().map_err(wrong)?;
+                if let Some(call) = standing.take() {
+                    let len = noise.write_message(&encode(&call), &mut buf).map_err(wrong)?;
+                    push_frame(&mut third, &buf[..len]);
+                }
                 stream.write_all(&third).await?;
                 stream.flush().await?;
-                let mut noise = noise.into_transport_mode().map_err(wrong)?;
                 let frame = read_frame(&mut stream).await?;
                 let len = noise.read_message(&frame, &mut buf).map_err(wrong)?;
                 (noise, buf[..len].to_vec())

@@ -1,6 +1,6 @@
 //! How a relay was reached, so that legs go the same way.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::carrier::{Carrier, CarrierKind, Dialer};
 
@@ -10,6 +10,8 @@ pub struct RelayRoute {
     pub(crate) dialer: Arc<Dialer>,
     pub(super) addr: Option<SocketAddr>,
     pub(super) carrier: Carrier,
+    /// What the relay's first answer took, by that carrier.
+    pub(super) rtt: Duration,
 }
 
 impl RelayRoute {
@@ -21,6 +23,11 @@ impl RelayRoute {
     /// Whether plain TCP got through: a network that stops even that hardly lets UDP out.
     pub(crate) fn is_plain(&self) -> bool {
         self.carrier == Carrier::Stream { kind: CarrierKind::Tcp, proxied: false }
+    }
+
+    /// A round trip to the relay, or more: by this carrier, with the relay's own time.
+    pub(crate) fn rtt(&self) -> Duration {
+        self.rtt
     }
 
     /// What carries the control connection.

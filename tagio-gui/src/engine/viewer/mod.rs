@@ -17,7 +17,7 @@ use std::{
 
 use tagio_session::{IdentityKey, Secret, handshake::Credential};
 use tagio_transport::{
-    Endpoint, PathKind, PathReport, PathStats,
+    Endpoint, NetworkChanges, PathKind, PathReport, PathStats,
     relay::{Relay, RelayEvent},
 };
 use tagio_wire::{
@@ -25,7 +25,10 @@ use tagio_wire::{
     control::CallId,
     session::{AuthRefusal, Permission, ViewWish},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
 use super::{
     next_relay_event,
@@ -407,6 +410,7 @@ impl Viewer {
     }
 
     async fn reconnect(&mut self, resume: [u8; 32], since: Instant) -> Step {
+        let mut changes = self.endpoint.network_changes();
         loop {
             let failure = match self.reach(Credential::Resume(resume)).await {
                 Ok(reached) => return self.start(reached),
@@ -423,9 +427,18 @@ impl Viewer {
                 }
                 Failure::Ending(ending) => {
                     tracing::info!(reason = ending.reason, "not back yet");
-                    tokio::time::sleep(RECONNECT_PAUSE).await;
+                    self.pause(&mut changes).await;
                 }
             }
+        }
+    }
+
+    /// Waits before the next try; no longer than until the network is another, or the relay there again.
+    async fn pause(&mut self, changes: &mut NetworkChanges) {
+        tokio::select! {
+            () = sleep(RECONNECT_PAUSE) => {}
+            () = changes.next() => {}
+            () = self.relay_is_back() => {}
         }
     }
 

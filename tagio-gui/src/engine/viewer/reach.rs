@@ -22,7 +22,7 @@ use super::Viewer;
 use crate::{
     config::{HostPort, KnownPeers, Target},
     engine::{
-        ControlError, read_message, sentences,
+        ControlError, next_relay_event, read_message, sentences,
         status::{ConnectStep, Ending, ViewerPhase},
     },
 };
@@ -91,6 +91,13 @@ pub(super) struct Reached {
     pub(super) terms: Terms,
 }
 
+/// What came of a search of the local network.
+enum Nearby {
+    Found(Connection),
+    RelayIsBack,
+    Nobody,
+}
+
 /// A call that the relay put through.
 pub(super) struct Ringing {
     pub(super) target_key: PublicKey,
@@ -104,12 +111,16 @@ impl Viewer {
         KnownPeers::check(&self.config.data_dir).map_err(|error| sentences::no_pins(&error))?;
         let pinned = KnownPeers::load(&self.config.data_dir).0.pin_of(&self.config.target);
         let (connection, leg, host_key) = match self.config.target.clone() {
-            Target::Id(id) => match self.reach_by_relay(id, pinned).await {
-                Ok((connection, leg, key)) => (connection, Some(leg), Some(key)),
-                Err(failure) => match self.reach_by_lan(id, pinned, &failure).await {
-                    Some(connection) => (connection, None, pinned),
-                    None => return Err(failure),
-                },
+            Target::Id(id) => loop {
+                let failure = match self.reach_by_relay(id, pinned).await {
+                    Ok((connection, leg, key)) => break (connection, Some(leg), Some(key)),
+                    Err(failure) => failure,
+                };
+                match self.reach_by_lan(id, pinned, &failure).await {
+                    Nearby::Found(connection) => break (connection, None, pinned),
+                    Nearby::RelayIsBack => {}
+                    Nearby::Nobody => return Err(failure),
+                }
             },
             Target::Address(at) => (self.reach_address(&at).await?, None, pinned),
         };
@@ -130,7 +141,7 @@ impl Viewer {
         id: PeerId,
         pinned: Option<PublicKey>,
     ) -> Result<(Connection, RelayLeg, PublicKey), Failure> {
-        let ringing = self.call(id).await?;
+        let ringing = self.call(id).await.inspect_err(|_| self.end_call())?;
         tracing::debug!("the call went through");
         if pinned.is_some_and(|pinned| pinned != ringing.target_key) {
             return Err(sentences::key_changed().into());
@@ -149,21 +160,21 @@ impl Viewer {
         }
     }
 
-    /// Looks for the host on the local network, where the relay is what failed.
-    async fn reach_by_lan(
-        &self,
-        id: PeerId,
-        pinned: Option<PublicKey>,
-        failure: &Failure,
-    ) -> Option<Connection> {
+    /// Looks for the host on the local network, where the relay is what failed, until the relay is back.
+    async fn reach_by_lan(&mut self, id: PeerId, pinned: Option<PublicKey>, failure: &Failure) -> Nearby {
         let is_wanted = self.config.lan
             && matches!(failure, Failure::Ending(ending) if sentences::is_about_the_relay(ending));
         if !is_wanted {
-            return None;
+            return Nearby::Nobody;
         }
-        let at = lan::search(LanKey::of(pinned, id).await).await?;
+        let found = tokio::select! {
+            found = async { lan::search(LanKey::of(pinned, id).await).await } => found,
+            () = self.relay_is_back() => return Nearby::RelayIsBack,
+        };
+        let Some(at) = found else { return Nearby::Nobody };
         tracing::info!(%at, "found on the local network");
-        timeout(CONNECT_DEADLINE, self.endpoint.connect(at)).await.ok()?.ok()
+        let connected = timeout(CONNECT_DEADLINE, self.endpoint.connect(at)).await;
+        connected.ok().and_then(Result::ok).map_or(Nearby::Nobody, Nearby::Found)
     }
 
     /// Gives the leg of a call back that came to nothing.
@@ -255,6 +266,18 @@ impl Viewer {
 }
 
 impl Viewer {
+    /// Waits until the relay knows this viewer anew; for ever without a relay. Cancel safe.
+    pub(super) async fn relay_is_back(&mut self) {
+        loop {
+            match next_relay_event(&mut self.relay).await {
+                Some(RelayEvent::Online { .. }) => break self.registered = true,
+                Some(RelayEvent::Offline { .. }) => self.registered = false,
+                Some(_) => {}
+                None => self.relay = None,
+            }
+        }
+    }
+
     /// Takes note of what the relay said while nobody listened.
     fn catch_up(&mut self) {
         let Some(relay) = &mut self.relay else { return };
@@ -271,22 +294,20 @@ impl Viewer {
         }
     }
 
-    /// Calls `id` and waits until the relay put it through. Registers first where that is not done yet.
+    /// Calls `id` and waits until the relay put it through. Where this viewer is not registered yet the call goes out
+    /// with the first words to the relay.
     async fn call(&mut self, id: PeerId) -> Result<Ringing, Failure> {
         self.catch_up();
         self.calls += 1;
         let call = self.calls;
         let relay = self.relay.as_mut().ok_or_else(sentences::no_relay_at_all)?;
-        if self.registered {
-            relay.call(call, id);
-        }
+        relay.call(call, id);
         let answered = timeout(CALL_DEADLINE, async {
             loop {
                 match relay.event().await {
                     Some(RelayEvent::Online { relay_key, .. }) => {
                         self.registered = true;
                         self.config.relay.pin(relay_key);
-                        relay.call(call, id);
                     }
                     Some(RelayEvent::Ringing { call: answered, target_key, leg, relay })
                         if answered == call =>

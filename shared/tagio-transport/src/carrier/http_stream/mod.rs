@@ -1,7 +1,8 @@
 //! A stream of bytes in requests and answers of HTTP/1.1, see docs/PROTOCOL.md: for networks that let nothing else out.
 //!
 //! A task moves the bytes between the requests and an in-memory pipe, whose bound is the back-pressure to the writer:
-//! who must not wait drops, as a leg does.
+//! who must not wait drops, as a leg does. The first bytes open the stream at the relay, and its answer is fetched at the
+//! same time: what a proxy needs long for is a request.
 
 mod offset;
 mod pump;
@@ -10,11 +11,10 @@ mod requests;
 use std::{
     io,
     pin::Pin,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use hyper::{Method, StatusCode};
 use tagio_wire::carrier::{HTTP_PIECE_BYTES_MAX, HTTP_STREAM_PATH};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex},
@@ -25,38 +25,34 @@ use tokio::{
 use super::{BoxedStream, CarrierError, road::Road};
 use requests::Requests;
 
-/// Digits of a stream's name.
-const NAME_LEN: usize = 32;
-
 /// The near end. The task behind it says goodbye to the relay when this goes, for two seconds at most.
 struct HttpStream {
     near: DuplexStream,
+    /// Why it ended, once it has.
+    end: Arc<Mutex<Option<CarrierError>>>,
     /// Its end tells the task.
     _owner: oneshot::Sender<()>,
     task: JoinSet<()>,
 }
 
-/// Opens a stream.
-pub(super) async fn open(road: &Road) -> Result<BoxedStream, CarrierError> {
-    let (mut up, mut down) = (Requests::new(road.clone()), Requests::new(road.clone()));
-    let named = up.ask_all(Method::POST, HTTP_STREAM_PATH, Bytes::new());
-    // The other connection opens meanwhile.
-    let (named, ()) = tokio::join!(named, down.prepare());
-    let (status, body) = named?;
-    if status != StatusCode::CREATED {
-        return Err(CarrierError::Status(status.as_u16()));
-    }
-    let name = std::str::from_utf8(&body).unwrap_or_default().trim();
-    if name.len() != NAME_LEN || !name.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(CarrierError::NotTheRelay);
-    }
-    let path = format!("{HTTP_STREAM_PATH}/{name}");
+/// A stream of a name that nobody can guess. Whether a relay answers shows when bytes are sent.
+pub(super) fn open(road: &Road) -> BoxedStream {
+    let path = format!("{HTTP_STREAM_PATH}/{:032x}", rand::random::<u128>());
     // A piece's worth in either direction.
     let (near, far) = duplex(HTTP_PIECE_BYTES_MAX);
     let (owner, gone) = oneshot::channel();
+    let end = Arc::new(Mutex::new(None));
     let mut task = JoinSet::new();
-    task.spawn(pump::run(up, down, path, far, gone));
-    Ok(Box::new(HttpStream { near, _owner: owner, task }))
+    task.spawn(pump::run(Requests::new(road.clone()), path, far, gone, Arc::clone(&end)));
+    Box::new(HttpStream { near, end, _owner: owner, task })
+}
+
+impl HttpStream {
+    /// What the reader is told at the end: why, once.
+    fn end(&self) -> io::Result<()> {
+        let end = self.end.lock().expect("no thread panics while it holds the end").take();
+        end.map_or(Ok(()), |error| Err(io::Error::other(error)))
+    }
 }
 
 impl Drop for HttpStream {
@@ -72,7 +68,14 @@ impl AsyncRead for HttpStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.near).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.near).poll_read(cx, buf);
+        match polled {
+            Poll::Ready(Ok(())) if buf.filled().len() == before && buf.remaining() > 0 => {
+                Poll::Ready(self.end())
+            }
+            polled => polled,
+        }
     }
 }
 

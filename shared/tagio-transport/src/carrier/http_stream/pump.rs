@@ -1,21 +1,27 @@
-//! Moves a stream's bytes: some requests up and one down at a time, each asked again when its answer was lost.
+//! Moves a stream's bytes: some requests up and one down at a time, each asked again when its answer was lost, but for
+//! the first one up, which has to show that there is a relay.
 
 use std::{
+    future::pending,
     io,
-    pin::pin,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use http_body_util::BodyExt as _;
 use hyper::{Method, Response, StatusCode, body::Incoming};
-use tagio_wire::carrier::{HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_PIECE_BYTES_MAX, HTTP_POSTS_MAX};
+use tagio_wire::carrier::{
+    HTTP_ARRIVED_KEY, HTTP_LINGER_KEY, HTTP_OPEN_KEY, HTTP_PIECE_BYTES_MAX, HTTP_POSTS_MAX,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf, split},
-    sync::oneshot,
-    time::{Instant, sleep, timeout},
+    sync::{oneshot, watch},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -30,7 +36,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// Requests that send at a time.
 const POSTS_MAX: usize = HTTP_POSTS_MAX as usize;
-/// How long bytes that have not waited gather at most before they are sent; else their share of a request's time, so
+/// How long bytes that have not waited gather at most while a request is under way; else their share of a request's time, so
 /// that requests follow each other evenly. Congestion control takes the shortest round trip for the path's and twice
 /// that for enough in flight: if some packets never waited while others do, it would send ever less.
 const GATHER_MAX: Duration = Duration::from_millis(25);
@@ -43,75 +49,130 @@ const KEPT_ANSWERS_MAX: u32 = 2;
 /// An empty answer after less than this is none of a relay's, which waits much longer.
 const WAITED: Duration = Duration::from_secs(1);
 
-/// Moves bytes between `far` and the stream at `path` until one of them ends or the owner is gone.
+/// How far the stream is at the relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was sent.
+    Unknown,
+    /// The request that opens it is under way.
+    Opening,
+    /// The relay has answered it.
+    Open,
+}
+
+/// Moves bytes between `far` and the stream at `path` until one of them ends or the owner is gone; why stands in `end`
+/// when `far` ends.
 pub(super) async fn run(
-    up: Requests,
-    down: Requests,
+    requests: Requests,
     path: String,
     far: DuplexStream,
     gone: oneshot::Receiver<()>,
+    end: Arc<Mutex<Option<CarrierError>>>,
 ) {
     let (read, write) = split(far);
-    let mut farewell = up.another();
-    let arrived = AtomicU64::new(0);
-    let ended = tokio::select! {
-        ended = send(up, &path, read, &arrived) => ended,
-        ended = fetch(down, &path, write, &arrived) => ended,
-        _ = gone => Ok(()),
+    let (down, mut farewell) = (requests.another(), requests.another());
+    let (arrived, stage) = (AtomicU64::new(0), watch::Sender::new(Stage::Unknown));
+    let is_over = {
+        let sending = send(requests, &path, read, &arrived, &stage);
+        let fetching = fetch(down, &path, write, &arrived, stage.subscribe());
+        // Both halves are dropped with these, after the reason is known.
+        tokio::pin!(sending, fetching);
+        let ended = tokio::select! {
+            ended = &mut sending => ended,
+            ended = &mut fetching => ended,
+            _ = gone => Ok(()),
+        };
+        // For the relay, too.
+        let is_over = matches!(ended, Err(CarrierError::Ended));
+        if let Err(error) = ended {
+            tracing::debug!(%error, "HTTP stream broke");
+            *end.lock().expect("no thread panics while it holds the end") = Some(error);
+        }
+        is_over
     };
-    match ended {
-        // It is over for the relay, too.
-        Err(CarrierError::Ended) => return,
-        Err(error) => tracing::debug!(%error, "HTTP stream broke"),
-        Ok(()) => {}
+    if !is_over && *stage.borrow() != Stage::Unknown {
+        timeout(GOODBYE, farewell.ask_all(Method::DELETE, &path, Bytes::new())).await.ok();
     }
-    timeout(GOODBYE, farewell.ask_all(Method::DELETE, &path, Bytes::new())).await.ok();
 }
 
 /// Sends what the owner writes, by as many requests at a time as the relay takes.
 async fn send(
-    requests: Requests,
+    mut requests: Requests,
     path: &str,
     mut read: ReadHalf<DuplexStream>,
     arrived: &AtomicU64,
+    stage: &watch::Sender<Stage>,
 ) -> Result<(), CarrierError> {
-    let mut offset: u64 = 0;
     let mut piece = BytesMut::new();
-    // Of the requests so far.
-    let mut quickest: Option<Duration> = None;
-    let another = requests.another();
-    let mut idle = vec![requests];
-    let mut under_way = FuturesUnordered::new();
-    loop {
-        let gathered = {
-            // Its time comes whatever the requests do.
-            let pause =
-                quickest.map_or(Duration::ZERO, |quickest| (quickest / POSTS_MAX as u32).min(GATHER_MAX));
-            let mut gathering = pin!(gather(&mut read, &mut piece, pause));
-            loop {
-                tokio::select! {
-                    gathered = &mut gathering, if under_way.len() < POSTS_MAX => break gathered?,
-                    Some(delivered) = under_way.next() => {
-                        let (requests, took): (Requests, Duration) = delivered?;
-                        quickest = Some(quickest.map_or(took, |quickest| quickest.min(took)));
-                        idle.push(requests);
-                    }
-                }
-            }
-        };
-        if !gathered {
-            break;
-        }
-        let bytes = piece.split().freeze();
-        let end = offset + bytes.len() as u64;
-        let requests = idle.pop().unwrap_or_else(|| another.another());
-        under_way.push(deliver(requests, path, offset, bytes, arrived));
-        offset = end;
+    if !read_some(&mut read, &mut piece).await? {
+        return Ok(());
     }
-    while let Some(delivered) = under_way.next().await {
-        delivered?;
+    stage.send_replace(Stage::Opening);
+    let asked = Instant::now();
+    let mut offset = begin(&mut requests, path, &mut piece).await?;
+    stage.send_replace(Stage::Open);
+    let mut posts = Posts {
+        another: requests.another(),
+        idle: vec![requests],
+        under_way: FuturesUnordered::new(),
+        quickest: asked.elapsed(),
+    };
+    let mut is_ended = false;
+    while !is_ended {
+        while posts.under_way.len() >= POSTS_MAX {
+            posts.next().await?;
+        }
+        if piece.is_empty() {
+            is_ended = !gather(&mut read, &mut piece, &mut posts).await?;
+        }
+        if !piece.is_empty() {
+            let bytes = piece.split().freeze();
+            let end = offset + bytes.len() as u64;
+            let requests = posts.idle.pop().unwrap_or_else(|| posts.another.another());
+            posts.under_way.push(Box::pin(deliver(requests, path, offset, bytes, arrived)));
+            offset = end;
+        }
+    }
+    while !posts.under_way.is_empty() {
+        posts.next().await?;
     }
     Ok(())
+}
+
+/// The requests that bring bytes to the relay. INVARIANT: at most [`POSTS_MAX`] under way.
+struct Posts<'a> {
+    /// To make others of.
+    another: Requests,
+    idle: Vec<Requests>,
+    under_way: FuturesUnordered<BoxFuture<'a, Result<(Requests, Duration), CarrierError>>>,
+    /// What one of them took at least so far.
+    quickest: Duration,
+}
+
+impl Posts<'_> {
+    /// Waits for one to be done, for ever where none is under way. Cancel safe.
+    async fn next(&mut self) -> Result<(), CarrierError> {
+        let Some(delivered) = self.under_way.next().await else { return pending().await };
+        let (requests, took) = delivered?;
+        self.quickest = self.quickest.min(took);
+        self.idle.push(requests);
+        Ok(())
+    }
+}
+
+/// Opens the stream with its first bytes; how many of them the relay has taken, which go out of `piece`. A failure is the
+/// road's, and is not tried again here.
+async fn begin(requests: &mut Requests, path: &str, piece: &mut BytesMut) -> Result<u64, CarrierError> {
+    let to = format!("{path}/0?{HTTP_OPEN_KEY}=1");
+    let bytes = piece.clone().freeze();
+    match requests.ask_all(Method::POST, &to, bytes).await? {
+        (StatusCode::OK, answer) => {
+            let taken = taken(0, piece.len(), &answer).ok_or(CarrierError::NotTheRelay)?;
+            drop(piece.split_to(taken));
+            Ok(taken as u64)
+        }
+        (status, _) => Err(CarrierError::Status(status.as_u16())),
+    }
 }
 
 /// Asks until the relay has all of these bytes; what asked, and how long its last request took.
@@ -148,25 +209,40 @@ async fn deliver(
     }
 }
 
-/// Reads what there is, at most a piece, and after `pause` some more if it had to be waited for; false at the end.
+/// Waits for bytes, and then for more of them if those have not waited and a request is under way; false at the end.
 async fn gather(
     read: &mut ReadHalf<DuplexStream>,
     piece: &mut BytesMut,
-    pause: Duration,
-) -> io::Result<bool> {
-    piece.reserve(HTTP_PIECE_BYTES_MAX);
+    posts: &mut Posts<'_>,
+) -> Result<bool, CarrierError> {
     let ready = Instant::now();
-    let mut read = read.take(HTTP_PIECE_BYTES_MAX as u64);
-    if read.read_buf(piece).await? == 0 {
-        return Ok(false);
-    }
-    if ready.elapsed() > AT_ONCE {
-        sleep(pause).await;
-        if let Ok(more) = timeout(Duration::ZERO, read.read_buf(piece)).await {
-            more?;
+    loop {
+        tokio::select! {
+            some = read_some(read, piece) => if some? { break } else { return Ok(false) },
+            done = posts.next() => done?,
         }
     }
-    Ok(true)
+    if ready.elapsed() <= AT_ONCE || posts.under_way.is_empty() {
+        return Ok(true);
+    }
+    let until = Instant::now() + (posts.quickest / POSTS_MAX as u32).min(GATHER_MAX);
+    loop {
+        tokio::select! {
+            () = sleep_until(until) => break,
+            done = posts.next() => done?,
+        }
+    }
+    Ok(timeout(Duration::ZERO, read_some(read, piece)).await.unwrap_or(Ok(true))?)
+}
+
+/// Waits for bytes and reads what there is, up to a piece in all; false at the end. Cancel safe.
+async fn read_some(read: &mut ReadHalf<DuplexStream>, piece: &mut BytesMut) -> io::Result<bool> {
+    let room = HTTP_PIECE_BYTES_MAX - piece.len();
+    if room == 0 {
+        return Ok(true);
+    }
+    piece.reserve(room);
+    Ok(read.take(room as u64).read_buf(piece).await? > 0)
 }
 
 /// Fetches what the relay sends. Waits while the owner does not read.
@@ -178,16 +254,22 @@ async fn fetch(
     path: &str,
     mut write: WriteHalf<DuplexStream>,
     arrived: &AtomicU64,
+    mut stage: watch::Receiver<Stage>,
 ) -> Result<(), CarrierError> {
     let mut failures = Failures::default();
     let mut offset = 0;
+    // Its sender lives in the same task.
+    stage.wait_for(|stage| *stage != Stage::Unknown).await.ok();
     let mut kept = 0;
     loop {
         let (before, asked) = (offset, Instant::now());
-        let from = if kept < KEPT_ANSWERS_MAX {
-            format!("{path}/{offset}?{HTTP_LINGER_KEY}={}", LINGER.as_millis())
-        } else {
-            format!("{path}/{offset}")
+        let is_open = *stage.borrow() == Stage::Open;
+        let from = match (is_open, kept < KEPT_ANSWERS_MAX) {
+            (false, _) => {
+                format!("{path}/{offset}?{HTTP_OPEN_KEY}=1&{HTTP_LINGER_KEY}={}", LINGER.as_millis())
+            }
+            (true, true) => format!("{path}/{offset}?{HTTP_LINGER_KEY}={}", LINGER.as_millis()),
+            (true, false) => format!("{path}/{offset}"),
         };
         match requests.ask(Method::GET, &from, Bytes::new()).await {
             Ok(answer) if answer.status() == StatusCode::OK => {
@@ -195,6 +277,12 @@ async fn fetch(
                 kept = if flowed { 0 } else { kept + 1 };
             }
             Ok(answer) if answer.status() == StatusCode::NO_CONTENT => {}
+            // Whether there is a stream only the request that opens it can say.
+            _ if !is_open => {
+                requests = requests.another();
+                stage.wait_for(|stage| *stage == Stage::Open).await.ok();
+                continue;
+            }
             Ok(answer) => {
                 check(answer.status())?;
                 // Its body is nobody's business, and is in the way of the next request.

@@ -40,11 +40,6 @@ impl Requests {
         Self::new(self.road.clone())
     }
 
-    /// Makes the connection that the first request will need; one that fails is made again then.
-    pub(super) async fn prepare(&mut self) {
-        self.connection = self.connect().await.ok();
-    }
-
     /// Sends a request and waits for the head of the answer, whose body has to be read before the next request.
     pub(super) async fn ask(
         &mut self,
