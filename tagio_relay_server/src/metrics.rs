@@ -49,10 +49,12 @@ pub(crate) fn text(shared: &Shared) -> String {
         metric("tagio_edge_sessions_total", "counter", "Sessions through edge nodes", gauges.sessions_total);
         let help = "Bytes that wait for users of edge nodes";
         metric("tagio_edge_queued_bytes", "gauge", help, gauges.queued_bytes as u64);
-        let help = "Bytes of ended sessions from users, without datagrams";
+        let help = "Bytes from users of edge nodes, datagrams included";
         metric("tagio_edge_up_bytes_total", "counter", help, gauges.bytes_up);
-        let help = "Bytes of ended sessions to users, without datagrams";
+        let help = "Bytes to users of edge nodes, datagrams included";
         metric("tagio_edge_down_bytes_total", "counter", help, gauges.bytes_down);
+        let help = "Bytes of streams through edge nodes that waited for a rate";
+        metric("tagio_edge_held_bytes_total", "counter", help, gauges.bytes_held);
     }
     if let Some(forward) = shared.forward() {
         forward_metrics(&mut out, &forward.totals());

@@ -5,6 +5,8 @@
 mod common;
 #[path = "edge/parts.rs"]
 mod parts;
+#[path = "edge/rates.rs"]
+mod rates;
 
 use std::{
     fs,
@@ -16,7 +18,8 @@ use std::{
 use common::{PATIENCE, http};
 use parts::{Node, Pop, UUID, exchange, mirror, pattern, pop_config, reverser, spring};
 use tagio_edge::node::NodeError;
-use tagio_relay_server::{EdgeConfig, Server};
+use tagio_relay_core::edge::NodeId;
+use tagio_relay_server::{EdgeConfig, Secret, Server};
 use tagio_testkit::{
     program::{self, Program},
     skipped,
@@ -84,6 +87,23 @@ async fn who_does_not_read_holds_nobody_up_and_loses_nothing() {
     let mut got = Vec::new();
     timeout(LONG, slow.read_to_end(&mut got)).await.unwrap().unwrap();
     assert!(got == pattern(LEN, 7), "{} of {LEN} bytes", got.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_is_cut_off_alone_where_a_node_knows_of_no_windows() {
+    const LEN: usize = 32 << 20;
+    let pop = Pop::start(|config| config.limits.edge_queue_bytes_max = 4 << 20).await;
+    let Some(_node) = foreign_node(&pop).await else { return };
+    let (slow_target, target) = (spring(LEN).await, mirror().await);
+    let mut slow = pop.reach(slow_target).await;
+    for number in 0..3 {
+        timeout(PATIENCE, exchange(pop.reach(target).await, number)).await.expect("it is served meanwhile");
+    }
+    pop.relay.wait_denied("edge_overflow", 1).await;
+    let mut got = Vec::new();
+    let cut = timeout(LONG, slow.read_to_end(&mut got)).await.unwrap();
+    assert!(cut.is_err() && got.len() < LEN, "an accident is no end of a file: {} bytes", got.len());
+    pop.relay.wait_metric_is("tagio_edge_queued_bytes", 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,6 +245,26 @@ async fn nodes_come_in_with_a_good_token_of_their_own_only() {
     assert!(answer.starts_with("HTTP/1.1 404"), "a relay is no POP by default: {answer}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nodes_are_named_no_other_comes_in() {
+    let secret = || Some(Secret::new("of two relays".to_owned()));
+    let pop = Pop::start(|config| {
+        let edge = config.edge.as_mut().unwrap();
+        edge.nodes = vec![NodeId::parse(UUID).unwrap()];
+        edge.secret = secret();
+    })
+    .await;
+    let _node = Node::at(&pop, UUID).await;
+    let answer = http(pop.relay.addr, "GET /node/pop?nodeid=other HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("edge_stranger"), "{answer}");
+    // Nor with a token that a relay with the same secret gave it.
+    let open = Pop::start(|config| config.edge.as_mut().unwrap().secret = secret()).await;
+    let token = token(&open, "other").await;
+    assert!(upgrade(&open, "other", &token).await.starts_with("HTTP/1.1 101"));
+    assert!(upgrade(&pop, "other", &token).await.starts_with("HTTP/1.1 403"));
+    pop.relay.wait_denied("edge_stranger", 2).await;
+}
+
 async fn token(pop: &Pop, uuid: &str) -> String {
     let request = format!("GET /node/pop?nodeid={uuid} HTTP/1.1\r\nHost: pop.example:8443\r\n\r\n");
     let answer = http(pop.relay.addr, &request).await;
@@ -271,23 +311,30 @@ async fn passwords_are_asked_for_and_nobody_opens_a_door_for_all() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = common::config(dir.path());
     let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
-    config.edge = Some(EdgeConfig { socks: everywhere, secret: None, users: Vec::new() });
+    config.edge = Some(EdgeConfig { socks: everywhere, secret: None, users: Vec::new(), nodes: Vec::new() });
     let error = Server::bind(&config).await.err().expect("it does not start");
     assert!(format!("{error:#}").contains("--edge-user"), "{error:#}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_written_from_the_description_serves_too() {
+/// A node that was written from the protocol's description alone, and knows of no windows.
+async fn foreign_node(pop: &Pop) -> Option<Program> {
     let python = "/usr/bin/python3";
     if program::run(python, &["-c", "import websockets"]).is_err() {
-        return skipped("the Debian package python3-websockets is missing");
+        skipped("the Debian package python3-websockets is missing");
+        return None;
     }
-    let pop = Pop::start(|_| {}).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/edge/node.py");
     let mut command = Command::new(python);
     command.args([script, &pop.url(), UUID]);
-    let mut node = Program::start("node.py", &mut command);
+    let node = Program::start("node.py", &mut command);
     pop.relay.wait_metric_is("tagio_edge_nodes", 1).await;
+    Some(node)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_written_from_the_description_serves_too() {
+    let pop = Pop::start(|_| {}).await;
+    let Some(mut node) = foreign_node(&pop).await else { return };
     let target = mirror().await;
     let mut users = JoinSet::new();
     for number in 0..20 {

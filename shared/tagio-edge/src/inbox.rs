@@ -16,8 +16,8 @@ use thiserror::Error;
 
 /// What an entry counts beside its bytes, so that empty ones have a bound too.
 const ENTRY_BYTES: usize = 64;
-/// Shorter pieces of a stream are gathered: each would keep alive the buffer that it was read into.
-const SMALL_BYTES: usize = 2 * 1024;
+/// Shorter pieces of a stream are gathered: each would keep alive the buffer that it was read into, which has 16 KiB.
+const SMALL_BYTES: usize = 8 * 1024;
 /// So much is gathered in one entry.
 const GATHERED_BYTES: usize = 16 * 1024;
 

@@ -1,7 +1,9 @@
 //! One WebSocket between a POP and a node, and the sessions on it. The same at both ends.
 //!
 //! [`run`] reads, writes and asks for signs of life. Reading never waits for a session: what a session's own task has
-//! not taken waits in its [`Inbox`], and a session that lets too much wait is cut off alone.
+//! not taken waits in its [`Inbox`], and a session that lets too much wait is cut off alone. Only where the other end
+//! knows of no windows, and a session's [`Meter`] slows it down, reading waits for that: else the session would not slow
+//! down but be cut off.
 
 use std::{
     collections::HashMap,
@@ -19,7 +21,7 @@ use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Notify, mpsc, oneshot},
-    time::{MissedTickBehavior, interval, timeout},
+    time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -32,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     inbox::{Inbound, Inbox, Refused, Room},
+    meter::Meter,
     session::Session,
     window::{self, Window},
     wire::{CreateSessionReply, MESSAGE_BYTES_MAX, Message, MessageType, read},
@@ -160,6 +163,7 @@ struct Slots {
 /// What a link knows of a session.
 pub(crate) struct Slot {
     pub(crate) kind: Kind,
+    pub(crate) meter: Arc<dyn Meter>,
     pub(crate) inbox: Inbox,
     pub(crate) window: Option<Window>,
     pub(crate) reply: Mutex<Option<oneshot::Sender<CreateSessionReply>>>,
@@ -191,10 +195,11 @@ impl Link {
     ///
     /// # Errors
     /// There is no room, or the link is gone.
-    pub fn open(&self, id: &str, kind: Kind) -> Result<Session, OpenError> {
+    pub fn open(&self, id: &str, kind: Kind, meter: Arc<dyn Meter>) -> Result<Session, OpenError> {
         let window = self.0.config.peer_window.filter(|_| kind == Kind::Tcp).map(Window::new);
         let slot = Arc::new(Slot {
             kind,
+            meter,
             inbox: Inbox::new(self.0.config.room.clone()),
             window,
             reply: Mutex::default(),
@@ -236,6 +241,11 @@ impl Link {
         &self.0.outbox
     }
 
+    /// Whether the other end knows of windows.
+    pub(crate) fn has_windows(&self) -> bool {
+        self.0.config.peer_window.is_some()
+    }
+
     /// How many bytes that were passed on are worth a word; none are where the other end would not understand.
     pub(crate) fn credit_step(&self) -> Option<u32> {
         self.0.config.peer_window.map(|_| (self.0.config.window / 4).max(1))
@@ -267,13 +277,18 @@ impl Link {
         self.0.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a message to its session; never waits.
-    fn deliver(&self, message: Message, host: &mut impl Host) {
+    /// Hands a message to its session; how long the next one has to wait.
+    fn deliver(&self, message: Message, host: &mut impl Host) -> Duration {
         let Some(slot) = self.slots().by_id.get(&message.session_id).cloned() else {
-            return host.stranger(message);
+            host.stranger(message);
+            return Duration::ZERO;
         };
+        let mut wait = Duration::ZERO;
         match (MessageType::try_from(message.kind), slot.kind) {
             (Ok(MessageType::ProxySessionData), Kind::Tcp) => {
+                if !self.has_windows() {
+                    wait = slot.meter.inward(message.payload.len());
+                }
                 if slot.inbox.change(|inbound| inbound.extend(message.payload)) == Err(Refused::Full) {
                     slot.lose();
                     host.overflow();
@@ -306,6 +321,7 @@ impl Link {
             // Of a newer version, or for a session of another kind.
             (Ok(_) | Err(_), _) => {}
         }
+        wait
     }
 
     fn end(&self) {
@@ -340,12 +356,12 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     host: &mut impl Host,
 ) -> LinkEnd {
     let (mut sink, mut frames) = socket.split();
-    let missed = AtomicU32::new(0);
+    let life = Life::default();
     let (pings, pings_due) = mpsc::channel(1);
     let end = tokio::select! {
-        end = receive(link, &mut frames, &missed, host) => end,
+        end = receive(link, &mut frames, &life, host) => end,
         end = send(link, outgoing, pings_due, &mut sink) => end,
-        end = watch(link, &pings, &missed) => end,
+        end = watch(link, &pings, &life) => end,
     };
     link.end();
     let code = match end {
@@ -366,19 +382,33 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     end
 }
 
+/// Signs of life of the other end.
+#[derive(Default)]
+struct Life {
+    /// Times it was asked since the last one.
+    missed: AtomicU32,
+    /// Nobody listens for them now.
+    is_unheard: AtomicBool,
+}
+
 async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     link: &Link,
     frames: &mut SplitStream<WebSocketStream<S>>,
-    missed: &AtomicU32,
+    life: &Life,
     host: &mut impl Host,
 ) -> LinkEnd {
     while let Some(frame) = frames.next().await {
-        missed.store(0, Ordering::Relaxed);
+        life.missed.store(0, Ordering::Relaxed);
         match frame {
-            Ok(Frame::Binary(bytes)) => match Message::read(bytes) {
-                Ok(message) => link.deliver(message, host),
-                Err(_) => return LinkEnd::Malformed,
-            },
+            Ok(Frame::Binary(bytes)) => {
+                let Ok(message) = Message::read(bytes) else { return LinkEnd::Malformed };
+                let wait = link.deliver(message, host);
+                if !wait.is_zero() {
+                    life.is_unheard.store(true, Ordering::Relaxed);
+                    sleep(wait).await;
+                    life.is_unheard.store(false, Ordering::Relaxed);
+                }
+            }
             // Pings are answered by the library.
             Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_)) => {}
             Ok(Frame::Text(_)) => return LinkEnd::Malformed,
@@ -433,7 +463,7 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Asks for signs of life; anything that comes is one.
-async fn watch(link: &Link, pings: &mpsc::Sender<[u8; 8]>, missed: &AtomicU32) -> LinkEnd {
+async fn watch(link: &Link, pings: &mpsc::Sender<[u8; 8]>, life: &Life) -> LinkEnd {
     let mut ticks = interval(link.0.config.ping);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first one comes at once.
@@ -443,7 +473,10 @@ async fn watch(link: &Link, pings: &mpsc::Sender<[u8; 8]>, missed: &AtomicU32) -
             () = link.0.stop.cancelled() => return LinkEnd::Stopped,
             _ = ticks.tick() => {}
         }
-        if missed.fetch_add(1, Ordering::Relaxed) >= MISSED_MAX {
+        if life.is_unheard.load(Ordering::Relaxed) {
+            continue;
+        }
+        if life.missed.fetch_add(1, Ordering::Relaxed) >= MISSED_MAX {
             return LinkEnd::Silent;
         }
         // One that waits behind what cannot be written is as good as this one.

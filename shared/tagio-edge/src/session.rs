@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf as _, Bytes};
@@ -32,19 +33,11 @@ pub struct Session {
     link: Link,
     id: String,
     slot: Arc<Slot>,
-    /// Dropped with it.
-    _held: Option<Box<dyn Send + Sync>>,
 }
 
 impl Session {
     pub(crate) fn new(link: Link, id: String, slot: Arc<Slot>) -> Self {
-        Self { link, id, slot, _held: None }
-    }
-
-    /// Drops `held` when the session ends.
-    pub fn holding(mut self, held: impl Send + Sync + 'static) -> Self {
-        self._held = Some(Box::new(held));
-        self
+        Self { link, id, slot }
     }
 
     /// Its ID.
@@ -129,6 +122,11 @@ impl SessionStream {
         self.session.slot.over.clone()
     }
 
+    /// What says how fast its bytes may go.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { slot: Arc::clone(&self.session.slot), has_windows: self.session.link.has_windows() }
+    }
+
     /// Tells the other end what was read, once it is worth a message.
     fn poll_credit(&mut self, cx: &mut Context<'_>) {
         if self.credit_step.is_none_or(|step| self.owed < step) {
@@ -206,6 +204,24 @@ impl AsyncWrite for SessionStream {
         }
         this.is_shut = true;
         Poll::Ready(Ok(()))
+    }
+}
+
+/// How fast the bytes of a session may go.
+pub(crate) struct Pace {
+    slot: Arc<Slot>,
+    has_windows: bool,
+}
+
+impl Pace {
+    /// How long bytes that are to be written wait.
+    pub(crate) fn outward(&self, bytes: usize) -> Duration {
+        self.slot.meter.outward(bytes)
+    }
+
+    /// How long bytes that were read wait. Without windows the link has made them wait already.
+    pub(crate) fn inward(&self, bytes: usize) -> Duration {
+        if self.has_windows { self.slot.meter.inward(bytes) } else { Duration::ZERO }
     }
 }
 

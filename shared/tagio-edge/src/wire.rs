@@ -114,7 +114,12 @@ impl Message {
     /// # Errors
     /// Where it is none, or its session ID is too long.
     pub fn read(bytes: Bytes) -> Result<Self, Malformed> {
-        let message = Self::decode(bytes).map_err(|_| Malformed)?;
+        let len = bytes.len();
+        let mut message = Self::decode(bytes).map_err(|_| Malformed)?;
+        // What waits is counted by its own length: fields that nobody knows must not be kept alive with it.
+        if message.payload.len() < len / 2 {
+            message.payload = Bytes::copy_from_slice(&message.payload);
+        }
         if message.session_id.len() > SESSION_ID_BYTES_MAX { Err(Malformed) } else { Ok(message) }
     }
 
@@ -178,6 +183,19 @@ mod tests {
         assert_eq!(Message::read(Bytes::from_static(b"\x12\x02\xff\xfe")), Err(Malformed));
         let long = Message::new(MessageType::ProxySessionData, &"s".repeat(65), Bytes::new());
         assert_eq!(Message::read(long.bytes()), Err(Malformed));
+    }
+
+    #[test]
+    fn a_payload_keeps_nothing_alive_that_came_with_it() {
+        let message = Message::new(MessageType::ProxySessionData, "s", vec![7; 3000]);
+        let plain = message.bytes();
+        // Field 15, 100 000 bytes.
+        let padded: Bytes = [&plain[..], b"\x7a\xa0\x8d\x06", &[0; 100_000]].concat().into();
+        for (bytes, is_shared) in [(plain, true), (padded, false)] {
+            let read = Message::read(bytes.clone()).expect("a message");
+            assert_eq!(read, message);
+            assert_eq!(bytes.as_ptr_range().contains(&read.payload.as_ptr()), is_shared);
+        }
     }
 
     #[test]

@@ -197,6 +197,8 @@ denials! {
     EdgeTokenRate = "edge_token_rate",
     /// An edge node without a token, or with one that is forged, expired or another's.
     EdgeToken = "edge_token",
+    /// An edge node that the configuration does not name.
+    EdgeStranger = "edge_stranger",
     /// No room for another edge node.
     EdgeNodesFull = "edge_nodes_full",
     /// Too many edge nodes from one address.
@@ -219,6 +221,8 @@ denials! {
     EdgeCreate = "edge_create",
     /// A session that was cut off because its user takes less than the edge node sends.
     EdgeOverflow = "edge_overflow",
+    /// A datagram of a user or an edge node that already has as many bytes per second as it may.
+    EdgeDatagramRate = "edge_datagram_rate",
     /// An edge node that sends what is no message.
     EdgeMessage = "edge_message",
     /// An edge node that went silent.

@@ -158,6 +158,10 @@ pub const EDGE_STICKY_SECS: u16 = 600;
 pub const EDGE_STICKIES_MAX: u32 = 100_000;
 /// A flow of datagrams through an edge node ends after so much silence.
 pub const EDGE_UDP_SECS: u16 = 60;
+/// Bytes per second of one user of edge nodes, in each direction; 0 is no limit. Up to a second's worth goes at once.
+pub const EDGE_USER_BYTES_PER_SEC: u32 = 0;
+/// The same through one edge node, so that the rest of its owner's line stays free.
+pub const EDGE_NODE_BYTES_PER_SEC: u32 = 0;
 /// Clients of the forward tunnel: about 30 kB each without traffic.
 pub const FORWARD_CLIENTS_MAX: u32 = 10_000;
 /// Connections of one of them at once: a browser with many pages, or an office behind one client.
@@ -271,6 +275,8 @@ limits! {
     edge_sticky_secs: u16 = EDGE_STICKY_SECS,
     edge_stickies_max: u32 = EDGE_STICKIES_MAX,
     edge_udp_secs: u16 = EDGE_UDP_SECS,
+    edge_user_bytes_per_sec: u32 = EDGE_USER_BYTES_PER_SEC,
+    edge_node_bytes_per_sec: u32 = EDGE_NODE_BYTES_PER_SEC,
     forward_clients_max: u32 = FORWARD_CLIENTS_MAX,
     forward_streams_per_client_max: u32 = FORWARD_STREAMS_PER_CLIENT_MAX,
     forward_streams_max: u32 = FORWARD_STREAMS_MAX,

@@ -1,9 +1,13 @@
-//! How often one key or address may do something: a burst, then one per interval.
+//! How often one key or address may do something: a burst, then one per interval; and how many bytes it may move.
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     time::{Duration, Instant},
 };
+
+/// So much of a [`ByteRate`] may go at once after a pause: pages and short files are not slowed down.
+const BYTE_BURST: Duration = Duration::from_secs(1);
 
 /// A burst and the interval after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,31 @@ impl Rate {
         }
         *full_at = next;
         Ok(())
+    }
+}
+
+/// Bytes per second, and the bytes of one second at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRate(NonZeroU32);
+
+impl ByteRate {
+    /// So many bytes per second; `None` where it is 0, which means no limit.
+    pub fn new(bytes_per_sec: u32) -> Option<Self> {
+        NonZeroU32::new(bytes_per_sec).map(Self)
+    }
+
+    /// Spends `bytes` from `full_at`, the time at which all of the burst is there again; how long they have to wait.
+    ///
+    /// Nothing is refused: a token bucket that lends, so whoever asks first goes first. Who waits before asking again
+    /// owes one piece at most.
+    pub fn spend(self, full_at: &mut Instant, bytes: usize, now: Instant) -> Duration {
+        *full_at = (*full_at).max(now) + self.time(bytes);
+        (*full_at - now).saturating_sub(BYTE_BURST)
+    }
+
+    /// The time that `bytes` take.
+    fn time(self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(bytes as f64 / f64::from(self.0.get()))
     }
 }
 
@@ -64,6 +93,29 @@ impl<K: Ord> RateTable<K> {
     /// Whether the bucket of `key` holds at least one, without spending it.
     pub fn allows(&self, key: &K, rate: Rate, now: Instant) -> bool {
         self.full_at.get(key).is_none_or(|full_at| rate.spend(&mut full_at.clone(), now).is_ok())
+    }
+
+    /// Spends bytes from the bucket of `key`; how long they have to wait. One for whom there is no place has no burst.
+    pub fn spend_bytes(&mut self, key: &K, rate: ByteRate, bytes: usize, now: Instant) -> Duration
+    where
+        K: Clone,
+    {
+        if let Some(full_at) = self.full_at.get_mut(key) {
+            return rate.spend(full_at, bytes, now);
+        }
+        if self.full_at.len() >= self.entries_max {
+            return rate.time(bytes);
+        }
+        let mut full_at = now;
+        let wait = rate.spend(&mut full_at, bytes, now);
+        self.full_at.insert(key.clone(), full_at);
+        wait
+    }
+
+    /// Whether bytes of `key` would not have to wait, without spending them.
+    pub fn allows_bytes(&self, key: &K, rate: ByteRate, bytes: usize, now: Instant) -> bool {
+        let full_at = self.full_at.get(key).copied().unwrap_or(now);
+        rate.spend(&mut full_at.clone(), bytes, now).is_zero()
     }
 
     /// Forgets every bucket that is full again. Called once per tick, so that an attacker pays for the

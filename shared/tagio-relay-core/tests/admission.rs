@@ -8,7 +8,7 @@ use std::{
 
 use tagio_relay_core::{
     Admission, Denial, Limits, Phase, SourceNet,
-    rate::{Rate, RateTable},
+    rate::{ByteRate, Rate, RateTable},
 };
 
 fn net(text: &str) -> SourceNet {
@@ -94,4 +94,16 @@ fn limits_come_from_toml_and_a_typing_error_is_none() {
     assert_eq!(limits, Limits { legs_max: 5, ..Limits::default() });
     let error = toml::from_str::<Limits>("legs-maxx = 5").unwrap_err().to_string();
     assert!(error.contains("legs-maxx"), "{error}");
+}
+
+#[test]
+fn bytes_of_whom_a_full_rate_table_has_no_place_for_go_at_the_rate_without_a_burst() {
+    let (mut table, now) = (RateTable::new(1), Instant::now());
+    let rate = ByteRate::new(1000).unwrap();
+    assert_eq!(table.spend_bytes(&"a", rate, 1000, now), Duration::ZERO);
+    assert_eq!(table.spend_bytes(&"b", rate, 1000, now), Duration::from_secs(1));
+    table.forget_full(now + Duration::from_secs(1));
+    assert_eq!(table.spend_bytes(&"b", rate, 1000, now), Duration::ZERO);
+    assert!(!table.allows_bytes(&"b", rate, 1, now) && table.allows_bytes(&"a", rate, 1, now));
+    assert_eq!(ByteRate::new(0), None, "no limit");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tagio_relay_core::{
     Denial, Limits, SourceNet,
-    edge::{EdgeBook, LinkId, NodeId, UserName},
+    edge::{Direction, EdgeBook, LinkId, NodeId, UserName},
 };
 
 fn net(last: u8) -> SourceNet {
@@ -130,4 +130,50 @@ fn a_full_memory_forgets_the_newest_wishes_only() {
     book.join(node("b"), LinkId(2), net(2)).unwrap();
     book.choose(&user("anna-session-y"), net(1), now).unwrap();
     assert_eq!(book.choose(&user("anna-session-x"), net(1), now).unwrap().link, first.link);
+}
+
+#[test]
+fn bytes_of_a_user_and_of_a_node_go_as_fast_as_they_may_in_each_direction() {
+    let now = Instant::now();
+    let mut book = book(|limits| {
+        limits.edge_user_bytes_per_sec = 1000;
+        limits.edge_node_bytes_per_sec = 3000;
+    });
+    book.join(node("a"), LinkId(1), net(1)).unwrap();
+    let anna = book.choose(&user("anna"), net(1), now).unwrap();
+    let again = book.choose(&user("anna-session-x"), net(2), now).unwrap();
+    let bert = book.choose(&user("bert"), net(3), now).unwrap();
+    let secs = Duration::from_secs;
+    assert_eq!(book.spend(&anna, Direction::Up, 1000, now), secs(0), "a second's worth at once");
+    assert_eq!(book.spend(&anna, Direction::Up, 1000, now), secs(1));
+    assert_eq!(book.spend(&again, Direction::Up, 500, now), secs(1) + secs(1) / 2, "her sessions take turns");
+    assert_eq!(book.spend(&anna, Direction::Down, 1000, now), secs(0), "the other direction is free");
+    assert_eq!(book.spend(&bert, Direction::Up, 500, now), secs(0), "so are others");
+    // Of the node's 3000 nothing is left.
+    assert_eq!(book.spend(&bert, Direction::Up, 600, now), secs(1) / 5);
+    // A second session of hers brings no new burst, nor does a pause that is too short.
+    for ended in [&anna, &again] {
+        book.end(ended);
+    }
+    book.handle_timeout(now + secs(1));
+    let later = now + secs(2);
+    let anna = book.choose(&user("anna"), net(1), later).unwrap();
+    assert_eq!(book.spend(&anna, Direction::Up, 1000, later), secs(1) / 2);
+    book.set_limits(Limits::default());
+    assert_eq!(book.spend(&anna, Direction::Up, 1_000_000, later), secs(0), "no limit");
+}
+
+#[test]
+fn datagrams_above_a_rate_are_refused_and_cost_nothing() {
+    let now = Instant::now();
+    let mut book = book(|limits| limits.edge_node_bytes_per_sec = 1000);
+    book.join(node("a"), LinkId(1), net(1)).unwrap();
+    let anna = book.choose(&user("anna"), net(1), now).unwrap();
+    let mut send = |bytes, at| book.spend_datagram(&anna, Direction::Down, bytes, at);
+    assert_eq!(send(900, now), Ok(()));
+    for _ in 0..10 {
+        assert_eq!(send(900, now), Err(Denial::EdgeDatagramRate));
+    }
+    assert_eq!(send(100, now), Ok(()));
+    assert_eq!(send(900, now + Duration::from_secs(1)), Ok(()));
 }

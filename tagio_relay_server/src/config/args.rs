@@ -91,6 +91,10 @@ pub struct Args {
     #[arg(long, value_name = "USER:PASS", env = "TAGIO_EDGE_USER", hide_env_values = true)]
     pub edge_user: Vec<String>,
 
+    /// Edge node that may come, by its UUID; repeatable [default: whoever asks]
+    #[arg(long, value_name = "UUID", env = "TAGIO_EDGE_NODE", hide_env_values = true)]
+    pub edge_node: Vec<String>,
+
     /// Forward tunnel by QUIC on the UDP port: off, token:TOKEN or open (to everybody) [default: off]
     #[arg(long, value_name = "ACCESS", env = "TAGIO_FORWARD", hide_env_values = true)]
     pub forward: Option<String>,

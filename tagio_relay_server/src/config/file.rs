@@ -56,6 +56,8 @@ pub(super) struct EdgeSettings {
     pub(super) secret: Option<FileSecret>,
     /// Each with its password.
     pub(super) users: Vec<FileSecret>,
+    /// UUIDs.
+    pub(super) nodes: Vec<FileSecret>,
 }
 
 /// The table about the forward tunnel.

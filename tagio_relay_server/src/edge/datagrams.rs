@@ -15,13 +15,14 @@ use tagio_edge::{
     wire::{Message, MessageType, UdpData},
 };
 use tagio_proxy::{Datagrams, Target};
+use tagio_relay_core::edge::Direction;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
-use super::{Edges, User};
+use super::{Edges, Opened, User, place::Place};
 use crate::lock::lock;
 
 /// Datagrams that wait for the user, up to 64 KiB each; more are lost.
@@ -41,6 +42,7 @@ pub(super) struct Flows {
 struct Flow {
     link: Link,
     session_id: String,
+    place: Arc<Place>,
     sent: Instant,
 }
 
@@ -60,9 +62,15 @@ impl Flows {
     /// Opens a flow; none where the book says no.
     fn open(&self, target: &Target) -> Option<Flow> {
         let opened = self.edges.open(&self.user, Kind::Udp).map_err(|denial| self.edges.deny(denial));
-        let (session, node) = opened.ok()?;
-        let flow = Flow { link: node.link, session_id: session.id().to_owned(), sent: Instant::now() };
+        let Opened { session, place, node } = opened.ok()?;
+        let flow = Flow {
+            link: node.link,
+            session_id: session.id().to_owned(),
+            place: Arc::clone(&place),
+            sent: Instant::now(),
+        };
         let back = Back {
+            place,
             target: target.clone(),
             open: Arc::clone(&self.open),
             arrived: self.arrived.clone(),
@@ -84,6 +92,9 @@ impl Datagrams for Flows {
         }
         let Some(flow) = open.get_mut(target) else { return };
         flow.sent = Instant::now();
+        if !flow.place.lets_datagram(Direction::Up, payload.len()) {
+            return;
+        }
         let datagram = UdpData { addr: target.to_string(), data: payload }.encode_to_vec();
         flow.link.try_send(Message::new(MessageType::ProxyUdpData, &flow.session_id, datagram));
     }
@@ -95,6 +106,7 @@ impl Datagrams for Flows {
 
 /// A flow's way back.
 struct Back {
+    place: Arc<Place>,
     target: Target,
     open: Arc<Mutex<HashMap<Target, Flow>>>,
     arrived: mpsc::Sender<(Target, Bytes)>,
@@ -110,13 +122,17 @@ impl Back {
                 step = session.next() => {
                     let Step::Data(datagram) = step else { break };
                     last = Instant::now();
-                    // A user who does not take it loses it.
-                    let _ = self.arrived.try_send((self.target.clone(), datagram));
+                    if self.place.lets_datagram(Direction::Down, datagram.len()) {
+                        // A user who does not take it loses it.
+                        let _ = self.arrived.try_send((self.target.clone(), datagram));
+                    }
                 }
                 () = sleep_until(last + self.silence) => {
-                    let sent = lock(&self.open).get(&self.target).map_or(last, |flow| flow.sent);
+                    let mut open = lock(&self.open);
+                    let sent = open.get(&self.target).map_or(last, |flow| flow.sent);
                     if sent + self.silence <= Instant::now() {
-                        break;
+                        open.remove(&self.target);
+                        return;
                     }
                     last = sent;
                 }

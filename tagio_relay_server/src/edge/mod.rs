@@ -1,14 +1,15 @@
 //! The POP of edge nodes: users come by SOCKS5 and leave through a node, which has a WebSocket here.
 //!
 //! `link` serves a node, `outlet` is what the SOCKS5 front of `tagio-proxy` sends its users out by, `datagrams` the
-//! same for UDP. Which node a session leaves by, and whether it may, says the book of `tagio-relay-core`.
+//! same for UDP; `place` is a session's place among all, which counts its bytes and slows them down. Which node a session leaves by, and whether it may, says the book of `tagio-relay-core`.
 
 mod datagrams;
 mod link;
 mod outlet;
+mod place;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -27,7 +28,7 @@ use tagio_edge::{
 use tagio_proxy::{Credentials, Door, Front, FrontLimits, Users};
 use tagio_relay_core::{
     Denial, Limits, SourceNet,
-    edge::{Chosen, EdgeBook, LinkId, NodeId, TokenMint, UserName},
+    edge::{EdgeBook, LinkId, NodeId, TokenMint, UserName},
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +36,10 @@ use tracing::warn;
 use zeroize::Zeroizing;
 
 pub(crate) use self::link::{NewNode, serve};
-use self::outlet::Exit;
+use self::{
+    outlet::Exit,
+    place::{Place, Traffic},
+};
 use crate::{config::Secret, lock::lock, shared::Shared};
 
 /// What a POP needs to know.
@@ -47,6 +51,8 @@ pub struct EdgeConfig {
     pub secret: Option<Secret>,
     /// Who may use it, with passwords; everybody on this machine, where there is none.
     pub users: Vec<(String, Secret)>,
+    /// Who may be a node; whoever asks, where there is none.
+    pub nodes: Vec<NodeId>,
 }
 
 /// The POP, before anybody is served.
@@ -60,12 +66,13 @@ pub(crate) struct Edges {
     relay: Arc<Shared>,
     desk: Mutex<Desk>,
     users: RwLock<Arc<Users>>,
+    /// Who may be a node; everybody, where there is none.
+    members: RwLock<HashSet<NodeId>>,
     mint: TokenMint,
     /// What waits for all users together.
     budget: Arc<Budget>,
     session_ids: AtomicU64,
-    bytes_up: AtomicU64,
-    bytes_down: AtomicU64,
+    traffic: Traffic,
 }
 
 /// What is decided, and who carries it out.
@@ -90,6 +97,7 @@ pub(crate) struct EdgeGauges {
     pub(crate) queued_bytes: usize,
     pub(crate) bytes_up: u64,
     pub(crate) bytes_down: u64,
+    pub(crate) bytes_held: u64,
 }
 
 impl EdgeDoor {
@@ -104,11 +112,11 @@ impl EdgeDoor {
         let edges = Arc::new(Edges {
             desk: Mutex::new(Desk { book, links: HashMap::new(), next_link: 0 }),
             users: RwLock::new(Arc::new(users(config))),
+            members: RwLock::new(config.nodes.iter().cloned().collect()),
             mint,
             budget: Arc::new(Budget::new(limits.edge_queues_bytes_max as usize)),
             session_ids: AtomicU64::new(1),
-            bytes_up: AtomicU64::new(0),
-            bytes_down: AtomicU64::new(0),
+            traffic: Traffic::default(),
             relay,
         });
         let limits = FrontLimits {
@@ -148,6 +156,7 @@ impl Edges {
             return Err(Denial::Draining);
         }
         lock(&self.desk).book.ask(net, Instant::now())?;
+        self.know(node)?;
         let lifetime = Duration::from_secs(self.relay.limits().edge_token_secs.into());
         Ok(self.mint.issue(node, SystemTime::now(), lifetime))
     }
@@ -155,7 +164,15 @@ impl Edges {
     /// Whether a token lets this node in.
     pub(crate) fn check(&self, token: Option<&str>, node: &NodeId) -> Result<(), Denial> {
         let is_good = token.is_some_and(|token| self.mint.is_good(token, node, SystemTime::now()));
-        is_good.then_some(()).ok_or(Denial::EdgeToken)
+        is_good.then_some(()).ok_or(Denial::EdgeToken)?;
+        self.know(node)
+    }
+
+    /// Whether this is one of the nodes that may come.
+    fn know(&self, node: &NodeId) -> Result<(), Denial> {
+        let members = self.members.read().unwrap_or_else(PoisonError::into_inner);
+        let is_known = members.is_empty() || members.contains(node);
+        is_known.then_some(()).ok_or(Denial::EdgeStranger)
     }
 
     /// How much of a session may wait here.
@@ -171,9 +188,18 @@ impl Edges {
         self.relay.limits().edge_window_bytes
     }
 
-    /// Other limits and users from now on; who is in stays in. The last user stays, as the door would be open to all.
+    /// Other limits, users and nodes from now on; who is in stays in. The last user stays, as the door would be open to
+    /// all, and so does the last of the nodes.
     pub(crate) fn reload(&self, limits: Limits, config: Option<&EdgeConfig>) {
         lock(&self.desk).book.set_limits(limits);
+        if let Some(config) = config {
+            let mut members = self.members.write().unwrap_or_else(PoisonError::into_inner);
+            if config.nodes.is_empty() != members.is_empty() {
+                warn!("whether edge nodes have to be named changes at the next start");
+            } else {
+                *members = config.nodes.iter().cloned().collect();
+            }
+        }
         match config.map(users) {
             Some(users) if users.is_empty() == self.users().is_empty() => {
                 *self.users.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
@@ -203,8 +229,9 @@ impl Edges {
             sessions,
             sessions_total: self.session_ids.load(Ordering::Relaxed) - 1,
             queued_bytes: self.budget.used(),
-            bytes_up: self.bytes_up.load(Ordering::Relaxed),
-            bytes_down: self.bytes_down.load(Ordering::Relaxed),
+            bytes_up: self.traffic.up.load(Ordering::Relaxed),
+            bytes_down: self.traffic.down.load(Ordering::Relaxed),
+            bytes_held: self.traffic.held.load(Ordering::Relaxed),
         }
     }
 
@@ -214,18 +241,25 @@ impl Edges {
     }
 
     /// Opens a session through the node that is this user's.
-    fn open(self: &Arc<Self>, user: &User, kind: Kind) -> Result<(Session, Connected), Denial> {
-        let (chosen, connected) = {
+    fn open(self: &Arc<Self>, user: &User, kind: Kind) -> Result<Opened, Denial> {
+        let (place, node) = {
             let mut desk = lock(&self.desk);
             let chosen = desk.book.choose(&user.name, user.net, Instant::now())?;
-            let connected = desk.links.get(&chosen.link).cloned();
-            (Place { edges: Arc::clone(self), chosen }, connected)
+            let node = desk.links.get(&chosen.link).cloned();
+            (Arc::new(Place::new(self, chosen)), node)
         };
-        let connected = connected.ok_or(Denial::EdgeNoNode)?;
+        let node = node.ok_or(Denial::EdgeNoNode)?;
         let id = self.session_ids.fetch_add(1, Ordering::Relaxed).to_string();
-        let session = connected.link.open(&id, kind).map_err(|_| Denial::EdgeNoNode)?;
-        Ok((session.holding(chosen), connected))
+        let session = node.link.open(&id, kind, place.clone()).map_err(|_| Denial::EdgeNoNode)?;
+        Ok(Opened { session, place, node })
     }
+}
+
+/// A session of a user, whose target was not asked for yet.
+struct Opened {
+    session: Session,
+    place: Arc<Place>,
+    node: Connected,
 }
 
 fn users(config: &EdgeConfig) -> Users {
@@ -241,16 +275,4 @@ fn users(config: &EdgeConfig) -> Users {
 pub(crate) struct User {
     name: UserName,
     net: SourceNet,
-}
-
-/// A session's place in the book, given up when it is dropped.
-struct Place {
-    edges: Arc<Edges>,
-    chosen: Chosen,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        lock(&self.edges.desk).book.end(&self.chosen);
-    }
 }

@@ -2,26 +2,18 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use prost::Message as _;
-use tagio_edge::{
-    link::Kind,
-    pump::{Moved, pump},
-    session::SessionStream,
-    wire::DestAddr,
-};
+use tagio_edge::{link::Kind, pump::pump, session::SessionStream, wire::DestAddr};
 use tagio_proxy::{Credentials, DialError, Outlet, Peer, Target, TurnedAway};
 use tagio_relay_core::{Denial, SourceNet, edge::UserName};
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, time::timeout};
 
-use super::{Edges, User, datagrams::Flows};
+use super::{Edges, Opened, User, datagrams::Flows};
 use crate::lock::lock;
 
 /// The way out of the SOCKS5 front.
@@ -51,7 +43,7 @@ impl Outlet for Exit {
     async fn connect(&self, user: &User, target: &Target) -> Result<SessionStream, DialError> {
         let edges = &self.0;
         let opened = edges.open(user, Kind::Tcp);
-        let (session, node) = opened.map_err(|denial| refusal(edges.deny(denial)))?;
+        let Opened { session, node, .. } = opened.map_err(|denial| refusal(edges.deny(denial)))?;
         let patience = Duration::from_millis(edges.relay.limits().edge_create_ms.into());
         let dest = DestAddr { addr: target.to_string() }.encode_to_vec();
         let Ok(created) = timeout(patience, session.create(dest)).await else {
@@ -75,13 +67,8 @@ impl Outlet for Exit {
         Ok(Flows::new(Arc::clone(&self.0), user.clone()))
     }
 
-    async fn carry(&self, socket: TcpStream, early: Bytes, mut stream: SessionStream) -> io::Result<()> {
-        stream.write_all(&early).await?;
-        let moved = Moved { sent: AtomicU64::new(early.len() as u64), received: AtomicU64::new(0) };
-        let ended = pump(socket, stream, &moved).await;
-        self.0.bytes_up.fetch_add(moved.sent.into_inner(), Ordering::Relaxed);
-        self.0.bytes_down.fetch_add(moved.received.into_inner(), Ordering::Relaxed);
-        ended
+    async fn carry(&self, socket: TcpStream, early: Bytes, stream: SessionStream) -> io::Result<()> {
+        pump(socket, early, stream).await
     }
 }
 

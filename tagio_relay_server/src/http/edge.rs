@@ -10,7 +10,7 @@ use tagio_edge::{
     link::LinkConfig,
     wire::{FLOW_HEADER, NodeVersion},
 };
-use tagio_relay_core::edge::NodeId;
+use tagio_relay_core::{Denial, edge::NodeId};
 
 use super::{
     pages,
@@ -50,9 +50,15 @@ pub(super) fn upgrade(visit: &Visit, request: &Request<Incoming>) -> Reply {
     let Some(id) = query(request, "id").as_deref().and_then(NodeId::parse) else {
         return reply::bad_request("?id= and the node's UUID are wanted");
     };
-    if let Err(denial) = edges.check(access::bearer(request.headers()), &id) {
-        visit.shared.denials.count(denial);
-        return reply::unauthorized("the token is missing, expired or another's: ask /node/pop for one\n");
+    match edges.check(access::bearer(request.headers()), &id) {
+        Ok(()) => {}
+        Err(denial @ Denial::EdgeToken) => {
+            visit.shared.denials.count(denial);
+            return reply::unauthorized(
+                "the token is missing, expired or another's: ask /node/pop for one\n",
+            );
+        }
+        Err(denial) => return reply::denied(&visit.shared, denial),
     }
     let version = NodeVersion::parse(&query(request, "version").unwrap_or_default());
     let window = request.headers().get(FLOW_HEADER).and_then(|text| text.to_str().ok());

@@ -109,6 +109,7 @@ pub(crate) fn denied(shared: &Shared, denial: Denial) -> Reply {
     shared.denials.count(denial);
     let status = match denial {
         Denial::Full | Denial::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        Denial::EdgeStranger => StatusCode::FORBIDDEN,
         _ => StatusCode::TOO_MANY_REQUESTS,
     };
     page(status, TEXT, format!("{}\n", denial.label()))

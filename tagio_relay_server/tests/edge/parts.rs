@@ -27,7 +27,7 @@ pub const UUID: &str = "08bd0658-1f61-11f0-8061-8bd115314f4c";
 pub fn pop_config(dir: &TempDir) -> Config {
     let mut config = config(dir.path());
     let users = vec![("anna".to_owned(), Secret::new("open sesame".to_owned()))];
-    config.edge = Some(EdgeConfig { socks: ANY, secret: None, users });
+    config.edge = Some(EdgeConfig { socks: ANY, secret: None, users, nodes: Vec::new() });
     config
 }
 

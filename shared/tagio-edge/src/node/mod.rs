@@ -235,7 +235,7 @@ impl Host for Sessions {
             // What was under way when its session ended.
             Ok(_) | Err(_) => return,
         };
-        match (self.link.open(&message.session_id, kind), kind) {
+        match (self.link.open(&message.session_id, kind, Arc::new(())), kind) {
             (Ok(session), Kind::Tcp) => {
                 let dialer = self.config.dialer.clone();
                 drop(self.tasks.spawn(session::serve(dialer, session, message.payload)));

@@ -5,7 +5,7 @@ use tagio_proxy::{DialError, Dialer, Target};
 use tracing::debug;
 
 use crate::{
-    pump::{Moved, pump},
+    pump::pump,
     session::Session,
     wire::{DestAddr, Message, read},
 };
@@ -28,7 +28,7 @@ pub(super) async fn serve(dialer: Dialer, session: Session, payload: Bytes) {
             // Small pieces with a person waiting for each. A socket that refuses is dying.
             let _ = stream.set_nodelay(true);
             let id = session.id().to_owned();
-            if let Err(error) = pump(stream, session.into_stream(true), &Moved::default()).await {
+            if let Err(error) = pump(stream, Bytes::new(), session.into_stream(true)).await {
                 debug!(session = id, "broken off: {error}");
             }
         }

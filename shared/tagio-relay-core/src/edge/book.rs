@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{NodeId, UserName};
+use super::{
+    Direction, NodeId, UserName,
+    pace::{Paces, Way},
+};
 use crate::{
     Denial, Limits, SourceNet,
     rate::{Rate, RateTable},
@@ -38,6 +41,12 @@ pub struct Chosen {
     user: String,
 }
 
+impl Chosen {
+    fn way(&self, direction: Direction) -> Way<'_> {
+        Way { user: &self.user, node: &self.node, direction }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct EdgeBook {
@@ -49,6 +58,7 @@ pub struct EdgeBook {
     sessions: u32,
     asked: RateTable<SourceNet>,
     opened: RateTable<String>,
+    paces: Paces,
 }
 
 impl EdgeBook {
@@ -64,6 +74,7 @@ impl EdgeBook {
             sessions: 0,
             asked: RateTable::new(entries),
             opened: RateTable::new(entries),
+            paces: Paces::new(entries),
         }
     }
 
@@ -152,12 +163,33 @@ impl EdgeBook {
         }
     }
 
+    /// Bytes of a session are to go; how long they wait for the rates of its user and its node.
+    pub fn spend(&mut self, chosen: &Chosen, direction: Direction, bytes: usize, now: Instant) -> Duration {
+        self.paces.spend(&self.limits, chosen.way(direction), bytes, now)
+    }
+
+    /// A datagram is to go.
+    ///
+    /// # Errors
+    /// Its user or its node is too fast: it is to be dropped, as on any line that is full.
+    pub fn spend_datagram(
+        &mut self,
+        chosen: &Chosen,
+        direction: Direction,
+        bytes: usize,
+        now: Instant,
+    ) -> Result<(), Denial> {
+        let goes = self.paces.try_spend(&self.limits, chosen.way(direction), bytes, now);
+        goes.then_some(()).ok_or(Denial::EdgeDatagramRate)
+    }
+
     /// Forgets what was long ago. Called once per tick.
     pub fn handle_timeout(&mut self, now: Instant) {
         let kept = Duration::from_secs(self.limits.edge_sticky_secs.into());
         self.stickies.retain(|_, (_, used)| now.saturating_duration_since(*used) < kept);
         self.asked.forget_full(now);
         self.opened.forget_full(now);
+        self.paces.forget_full(now);
     }
 
     /// Nodes and sessions that there are.
