@@ -2,6 +2,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+#[cfg(target_os = "linux")]
+#[path = "edge/attacks.rs"]
+mod attacks;
 #[path = "edge/parts.rs"]
 mod parts;
 #[path = "edge/programs.rs"]
