@@ -122,8 +122,8 @@ pub struct Ended {
 struct End {
     token: LegToken,
     route: Option<Route>,
-    /// Where UDP reaches it, while a TCP connection has it: a client that asks both ways at once may have chosen UDP, and
-    /// closes the connection then.
+    /// Where UDP reaches it, while a TCP connection has it: a client that asks both ways at once may have chosen UDP,
+    /// and closes the connection then.
     behind_tcp: Option<UdpPeer>,
 }
 
@@ -226,8 +226,8 @@ impl Legs {
             .ok_or(Denial::LegUnknown)?;
         let end = &mut leg.ends[index];
         match (end.route, route) {
-            // A client that asks both ways at once has chosen the carrier, and its wish for UDP was under way by then; or
-            // it has chosen UDP, and the end of the connection is under way.
+            // A client that asks both ways at once has chosen the carrier, and its wish for UDP was under way by then;
+            // or it has chosen UDP, and the end of the connection is under way.
             (Some(Route::Tcp(_)), Route::Udp(peer)) => {
                 end.behind_tcp = Some(peer);
                 return Ok(Bound { is_behind_tcp: true, ..Bound::default() });
@@ -253,7 +253,8 @@ impl Legs {
         Ok(Bound { displaced, held, is_behind_tcp: false })
     }
 
-    /// The TCP connection is gone. Its end goes to who asked for it by UDP, and can be bound again until the leg expires.
+    /// The TCP connection is gone. Its end goes to who asked for it by UDP, and can be bound again until the leg
+    /// expires.
     pub fn unbind_tcp(&mut self, channel: Channel, id: TcpLegId) {
         let Some(leg) = self.legs.get_mut(&channel) else { return };
         for end in &mut leg.ends {

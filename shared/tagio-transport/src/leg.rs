@@ -32,8 +32,8 @@ use crate::{
 const BIND_RETRY: Duration = Duration::from_millis(100);
 /// And before that, where half a round trip is less.
 const BIND_RETRY_MIN: Duration = Duration::from_millis(10);
-/// How long the relay may take for its first word by UDP, beside one and a half round trips: a radio that sleeps may keep a
-/// packet so long, and a session by TCP for that would be the worse one.
+/// How long the relay may take for its first word by UDP, beside one and a half round trips: a radio that sleeps may
+/// keep a packet so long, and a session by TCP for that would be the worse one.
 const UDP_ROOM: Duration = Duration::from_millis(100);
 /// How long UDP is alone in the race at most, unless it was silent lately; after its first word, once more. Longer than a
 /// round trip round the world would make carriers useless.
