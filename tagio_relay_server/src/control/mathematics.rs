@@ -1,8 +1,7 @@
 //! The threads that do the mathematics of handshakes: one core short of all, so that packets keep flowing.
 //!
 //! Who is half done goes before newcomers: where more come than there is time for, everybody would else be begun and
-//! nobody finished. The threads take one piece after the other, without a word with the runtime in between: a wake-up
-//! costs as much as a tenth of a handshake.
+//! nobody finished. The threads take one piece after the other, without a word with the runtime in between.
 
 use std::{
     collections::VecDeque,
@@ -30,7 +29,8 @@ type Piece = Box<dyn FnOnce() + Send>;
 /// The way to the threads. When it is dropped, they end.
 pub(crate) struct Mathematics(Arc<Desk>);
 
-/// What waits. A connection waits for one piece at a time, so the limits of connections bound it.
+/// What waits. A connection waits for one piece at a time, so the limits of connections bound what is wanted; what was
+/// given up waits for its turn at no cost but its memory, for half of an opening's time or little more.
 #[derive(Default)]
 struct Desk {
     waiting: Mutex<Waiting>,
