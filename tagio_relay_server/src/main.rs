@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<()> {
     let config = Config::load(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .on_thread_park(tagio_forward::server::moderate)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

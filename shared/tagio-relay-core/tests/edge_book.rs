@@ -74,6 +74,28 @@ fn a_name_chooses_its_node_or_nothing() {
 }
 
 #[test]
+fn a_session_whose_node_is_full_moves_unless_its_name_forbids() {
+    let (mut book, now) = (book(|limits| limits.edge_sessions_per_node_max = 2), Instant::now());
+    book.join(node("a"), LinkId(1), net(1)).unwrap();
+    let first = book.choose(&user("anna-session-x"), net(1), now).unwrap();
+    book.join(node("b"), LinkId(2), net(2)).unwrap();
+    book.choose(&user("bert-node-a"), net(1), now).unwrap();
+    assert_eq!(book.choose(&user("anna-node-a"), net(1), now).unwrap_err(), Denial::EdgeSessionsPerNode);
+    assert_eq!(book.choose(&user("anna-session-x"), net(1), now).unwrap().link, LinkId(2));
+    book.end(&first);
+    let last = book.choose(&user("anna-session-x"), net(1), now).unwrap();
+    assert_eq!(last.link, LinkId(2), "where it is now, though the first has room again");
+    book.choose(&user("bert"), net(1), now).unwrap();
+    assert_eq!(
+        book.choose(&user("anna-session-x"), net(1), now).unwrap_err(),
+        Denial::EdgeSessionsPerNode,
+        "all are full"
+    );
+    book.end(&last);
+    assert_eq!(book.choose(&user("anna-session-x"), net(1), now).unwrap().link, LinkId(2));
+}
+
+#[test]
 fn a_newcomer_takes_the_place_of_its_predecessor_at_once() {
     let (mut book, now) = (book(|limits| limits.edge_nodes_max = 1), Instant::now());
     assert_eq!(book.join(node("a"), LinkId(1), net(1)).unwrap(), None);

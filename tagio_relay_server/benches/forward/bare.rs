@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivatePkcs8KeyDer},
 };
 use socket2::SockRef;
-use tagio_forward::{client::Trust, wire};
+use tagio_forward::client::Trust;
 use tokio::runtime::Builder;
 
 /// Argument by which this program is the server instead.
@@ -65,15 +65,7 @@ pub(crate) fn run(threads: &str) {
 
 /// Connects to a relay's tunnel that wants no token, and whose certificate has this fingerprint.
 pub(crate) async fn connect_to(relay: SocketAddr, pin: [u8; 32]) -> (Endpoint, Connection) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Trust::Pinned(pin).verifier(&provider).unwrap();
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+    let tls = Trust::Pinned(pin).tls().unwrap();
     let mut config = noq::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     config.transport_config(transport());
     // As large as the tunnel's own client has it.

@@ -1,7 +1,8 @@
 //! The POP of edge nodes: users come by SOCKS5 and leave through a node, which has a WebSocket here.
 //!
 //! `link` serves a node, `outlet` is what the SOCKS5 front of `tagio-proxy` sends its users out by, `datagrams` the
-//! same for UDP; `place` is a session's place among all, which counts its bytes and slows them down. Which node a session leaves by, and whether it may, says the book of `tagio-relay-core`.
+//! same for UDP; `place` is a session's place among all, which counts its bytes and slows them down. Which node a
+//! session leaves by, and whether it may, says the book of `tagio-relay-core`.
 
 mod datagrams;
 mod link;

@@ -76,8 +76,7 @@ impl Visiting {
         let lost = |_: io::Error| Denial::TunnelWait;
         if let Line::Yamux(line) = &self.session.line {
             let mut stream = line.open(self.tunnels.relay.limits().tunnel_wait()).await?;
-            // Also where nothing was said yet: the client hears of a stream by its first frame, and may be the first to
-            // speak.
+            // Also an empty one: the client hears of a stream by its first frame, and may have to speak first.
             let written = stream.write(head).await.map_err(lost)?;
             stream.write_all(&head[written..]).await.map_err(lost)?;
             return Ok(Way::Yamux(stream));

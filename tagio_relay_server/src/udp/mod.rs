@@ -157,9 +157,15 @@ impl Inbox {
         let mut buffers = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
         let mut slices: [_; BATCH_SIZE] =
             std::array::from_fn(|_| buffers.next().expect("there is one for each"));
-        let received = link.socket.try_io(Interest::READABLE, || {
-            link.state.recv((&link.socket).into(), &mut slices, &mut self.metas)
-        })?;
+        let mut received = 0;
+        let read = link.socket.try_io(Interest::READABLE, || {
+            received = link.state.recv((&link.socket).into(), &mut slices, &mut self.metas)?;
+            // Where there is room left, nothing else has come: a second call would only find that out.
+            if received < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        if received == 0 {
+            read?;
+        }
         Ok(self.metas[..received].iter().zip(&self.buffers).map(|(meta, buffer)| {
             let from = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
             (from, &buffer[..meta.len], meta.stride)

@@ -75,16 +75,7 @@ async fn target(tasks: &mut JoinSet<()>) -> (Target, Arc<AtomicUsize>) {
 
 /// A client that remembers the server's tickets.
 fn client(pin: [u8; 32]) -> (Endpoint, noq::ClientConfig) {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Trust::Pinned(pin).verifier(&provider).unwrap();
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    tls.alpn_protocols = vec![wire::ALPN.to_vec()];
-    tls.enable_early_data = true;
+    let tls = Trust::Pinned(pin).tls().unwrap();
     let config = noq::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
     (Endpoint::client(ANY).unwrap(), config)
 }

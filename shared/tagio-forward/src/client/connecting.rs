@@ -51,17 +51,7 @@ impl Connector {
         let broken = |error: io::Error| TunnelError::Network(error.to_string());
         let endpoint = open(Ipv6Addr::UNSPECIFIED.into()).or_else(|_| open(Ipv4Addr::UNSPECIFIED.into()));
         let endpoint = endpoint.map_err(broken)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = config.trust.verifier(&provider);
-        let verifier = verifier.map_err(|error| TunnelError::Certificate(error.to_string()))?;
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("ring has the suites of TLS 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
-        tls.enable_early_data = true;
+        let tls = config.trust.tls().map_err(|error| TunnelError::Certificate(error.to_string()))?;
         let crypto = QuicClientConfig::try_from(tls).expect("QUIC's suites are TLS 1.3's");
         let mut quic = noq::ClientConfig::new(Arc::new(crypto));
         // The server opens no streams.

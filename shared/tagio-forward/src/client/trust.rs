@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf, sync::Arc};
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -13,6 +13,8 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use crate::wire;
 
 /// Which certificates are good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +60,26 @@ impl Trust {
         Ok(Self::Pinned(pin))
     }
 
-    /// What checks a server's certificate so.
+    /// TLS of a client that trusts these: the tunnel's ALPN, and early data.
     ///
     /// # Errors
-    /// There is nothing to check it with.
-    pub fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, BadTrust> {
+    /// There is nothing to check certificates with.
+    pub fn tls(&self) -> Result<ClientConfig, BadTrust> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = self.verifier(&provider)?;
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("ring has the suites of TLS 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![wire::ALPN.to_vec()];
+        tls.enable_early_data = true;
+        Ok(tls)
+    }
+
+    /// What checks a server's certificate so.
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, BadTrust> {
         let roots = match self {
             Self::System => {
                 let mut roots = RootCertStore::empty();

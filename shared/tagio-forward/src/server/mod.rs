@@ -3,6 +3,7 @@
 mod connection;
 mod datagrams;
 mod facts;
+mod moderation;
 mod reset;
 mod socket;
 
@@ -27,6 +28,7 @@ use tokio::{
 use tracing::debug;
 
 pub use facts::{ConnectionFacts, Refusal, Totals};
+pub use moderation::moderate;
 pub use socket::{Doorway, Inlet};
 
 use crate::{pump::Meter, transport, wire};

@@ -110,7 +110,7 @@ impl BatchSocket {
     ///
     /// # Errors
     /// `WouldBlock` where nothing has come; all others are news of earlier datagrams.
-    pub fn receive(&self, mut take: impl FnMut(Joined<'_>)) -> io::Result<()> {
+    pub fn receive(&self, take: impl FnOnce(&[Joined<'_>])) -> io::Result<()> {
         INBOX.with_borrow_mut(|inbox| {
             let mut buffers = inbox.chunks_mut(JOINED_BYTES).map(IoSliceMut::new);
             let mut buffers: [_; BATCH_SIZE] =
@@ -119,9 +119,11 @@ impl BatchSocket {
             let received = self.socket.try_io(Interest::READABLE, || {
                 self.state.recv((&self.socket).into(), &mut buffers, &mut metas)
             })?;
-            for (meta, buffer) in metas[..received].iter().zip(&buffers) {
-                take(Joined { bytes: &buffer[..meta.len], stride: meta.stride });
+            let mut batch = [Joined { bytes: &[], stride: 0 }; BATCH_SIZE];
+            for ((joined, meta), buffer) in batch.iter_mut().zip(&metas[..received]).zip(&buffers) {
+                *joined = Joined { bytes: &buffer[..meta.len], stride: meta.stride };
             }
+            take(&batch[..received]);
             Ok(())
         })
     }
@@ -198,7 +200,9 @@ mod tests {
             while all.len() < wanted {
                 socket.readable().await.unwrap();
                 // Another look, or news of an earlier datagram.
-                let _ = socket.receive(|joined| all.extend(joined.datagrams().map(<[u8]>::to_vec)));
+                let _ = socket.receive(|batch| {
+                    all.extend(batch.iter().flat_map(|joined| joined.datagrams()).map(<[u8]>::to_vec));
+                });
             }
         };
         timeout(Duration::from_secs(20), collecting).await.expect("all of them come");

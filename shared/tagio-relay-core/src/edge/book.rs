@@ -124,8 +124,8 @@ impl EdgeBook {
         }
     }
 
-    /// The node for a new session of a user who comes from `net`: the one that the name asks for, else that of the
-    /// last time, else the one with the fewest sessions.
+    /// The node for a new session of a user who comes from `net`: the one that the name asks for, and no other; else
+    /// that of the last time, unless it is full; else the one with the fewest sessions.
     ///
     /// # Errors
     /// There is none, or as many sessions as may be.
@@ -140,13 +140,10 @@ impl EdgeBook {
         let rate = Rate::new(self.limits.edge_session_burst, self.limits.edge_session_interval_ms);
         self.opened.spend(name.user.clone(), rate, now).map_err(|_| Denial::EdgeSessionRate)?;
         let id = match &name.node {
-            Some(id) if self.nodes.contains_key(id) => id.clone(),
-            Some(_) => return Err(Denial::EdgeNoNode),
-            None => self.stick(name, net, now).ok_or(Denial::EdgeNoNode)?,
+            Some(id) => self.has_room(id).map(|()| id.clone())?,
+            None => self.stick(name, net, now)?,
         };
-        let most = self.limits.edge_sessions_per_node_max;
-        let node = self.nodes.get_mut(&id).filter(|node| node.sessions < most);
-        let node = node.ok_or(Denial::EdgeSessionsPerNode)?;
+        let node = self.nodes.get_mut(&id).ok_or(Denial::EdgeNoNode)?;
         node.sessions += 1;
         let link = node.link;
         self.sessions += 1;
@@ -197,23 +194,34 @@ impl EdgeBook {
         (self.nodes.len(), self.sessions)
     }
 
-    /// The node of the last time if it is there, else another one from now on. Where there is no room to remember it,
-    /// the next session may leave by another.
-    fn stick(&mut self, name: &UserName, net: SourceNet, now: Instant) -> Option<NodeId> {
+    /// The node of the last time if it is there and has room, else another one from now on. Where there is no room to
+    /// remember it, the next session may leave by another.
+    fn stick(&mut self, name: &UserName, net: SourceNet, now: Instant) -> Result<NodeId, Denial> {
         let sticky = Sticky { user: name.user.clone(), what: name.session.clone().ok_or(net) };
-        if let Some((id, used)) = self.stickies.get_mut(&sticky)
-            && self.nodes.contains_key(id)
-        {
-            *used = now;
-            return Some(id.clone());
-        }
-        let (id, _) = self.nodes.iter().min_by_key(|(id, node)| (node.sessions, *id))?;
-        let id = id.clone();
+        let last = self.stickies.get(&sticky).map(|(id, _)| id.clone());
+        let id = match last.filter(|id| self.has_room(id).is_ok()) {
+            Some(id) => id,
+            None => self.idlest()?,
+        };
         if self.stickies.len() < self.limits.edge_stickies_max as usize || self.stickies.contains_key(&sticky)
         {
             self.stickies.insert(sticky, (id.clone(), now));
         }
-        Some(id)
+        Ok(id)
+    }
+
+    /// The node with the fewest sessions.
+    fn idlest(&self) -> Result<NodeId, Denial> {
+        let idlest = self.nodes.iter().min_by_key(|(id, node)| (node.sessions, *id));
+        let id = idlest.map(|(id, _)| id.clone()).ok_or(Denial::EdgeNoNode)?;
+        self.has_room(&id).map(|()| id)
+    }
+
+    /// Whether a node is there and takes one more session.
+    fn has_room(&self, id: &NodeId) -> Result<(), Denial> {
+        let node = self.nodes.get(id).ok_or(Denial::EdgeNoNode)?;
+        let has_room = node.sessions < self.limits.edge_sessions_per_node_max;
+        has_room.then_some(()).ok_or(Denial::EdgeSessionsPerNode)
     }
 }
 
