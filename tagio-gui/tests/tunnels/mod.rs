@@ -28,33 +28,22 @@ pub(crate) struct Relay {
     pub(crate) ingress: u16,
     /// The only one that a tunnel may have for itself, by TCP and by UDP.
     pub(crate) port: u16,
-    /// What clients have to show, if anything.
-    token: Option<&'static str>,
     dir: TempDir,
     client_dir: TempDir,
 }
 
 impl Relay {
     pub(crate) fn start() -> Self {
-        Self::of(Some(TOKEN))
-    }
-
-    /// For clients that know of no token, as those are that speak yamux.
-    pub(crate) fn start_open() -> Self {
-        Self::of(None)
-    }
-
-    fn of(token: Option<&'static str>) -> Self {
         let [control, ingress, port] = [free_port(), free_port(), free_port()];
         let dir = TempDir::new();
-        let program = start(&dir, token, control, ingress, port);
-        Self { program, control, ingress, port, token, dir, client_dir: TempDir::new() }
+        let program = start(&dir, control, ingress, port);
+        Self { program, control, ingress, port, dir, client_dir: TempDir::new() }
     }
 
     /// As after a crash.
     pub(crate) fn kill_and_restart(&mut self) {
         self.program.kill();
-        self.program = start(&self.dir, self.token, self.control, self.ingress, self.port);
+        self.program = start(&self.dir, self.control, self.ingress, self.port);
     }
 
     /// A client for one local service, and where its visitors come.
@@ -87,14 +76,11 @@ impl Relay {
     }
 }
 
-fn start(dir: &TempDir, token: Option<&str>, control: u16, ingress: u16, port: u16) -> Program {
+fn start(dir: &TempDir, control: u16, ingress: u16, port: u16) -> Program {
     let [control, ingress] = [control, ingress].map(|port| format!("127.0.0.1:{port}"));
     let mut command = Command::new(binaries::relay_server());
     command.env("TAGIO_DATA_DIR", dir.path()).env_remove("PORT");
-    command.args(["-b", "127.0.0.1:0", "--metrics-bind", "off"]);
-    if let Some(token) = token {
-        command.args(["--tunnel-token", token]);
-    }
+    command.args(["-b", "127.0.0.1:0", "--metrics-bind", "off", "--tunnel-token", TOKEN]);
     command.args(["--tunnel-control", &control, "--tunnel-ingress", &ingress]);
     command.args(["--tunnel-domain", "tunnel.test", "--tunnel-ports", &format!("{port}-{port}")]);
     let relay = Program::start("relay", &mut command);
