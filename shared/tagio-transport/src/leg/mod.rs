@@ -1,4 +1,7 @@
-//! Binds this side's end of a relay leg: UDP first, a carrier when UDP stays silent, whichever answers first.
+//! Binds this side's end of a relay leg: UDP first, a carrier when UDP stays silent, whichever answers first. What QUIC
+//! sends meanwhile goes along.
+
+mod frames;
 
 use std::{
     net::{Ipv6Addr, SocketAddr},
@@ -11,21 +14,22 @@ use std::{
 
 use tagio_wire::{
     control::Preface,
-    leg::{Datagram, LegGrant, PACKET_BYTES_MAX, TCP_LEG_OK},
+    leg::{Datagram, LegGrant, TCP_LEG_OK},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, BufReader, ReadHalf, WriteHalf, split},
+    io::{AsyncReadExt, AsyncWriteExt, split},
     sync::{Mutex, mpsc},
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
+use self::frames::{push_frame, read_packets, write_packets};
 use crate::{
     carrier::{BoxedStream, Carrier, CarrierError, Dialer, Patience, Won},
     error::LegError,
     network_watch::NetworkChanges,
     relay::RelayRoute,
-    socket::{Inbound, LegEvent, Switch},
+    socket::{FirstFlight, Inbound, LegEvent, Switch},
 };
 
 /// How often an unanswered `BIND` is sent again, after the second one.
@@ -85,66 +89,21 @@ impl RelayLeg {
         self.received.load(Ordering::Relaxed)
     }
 
-    pub(crate) async fn bind(
-        switch: Arc<Switch>,
+    /// From now on packets go by this carrier; so many of the first flight went before the rest.
+    fn travel(
+        &mut self,
+        won: Won<BoxedStream>,
+        sent: usize,
+        flight: &FirstFlight,
         inbound: mpsc::Sender<Inbound>,
-        route: &RelayRoute,
-        grant: LegGrant,
-        is_udp_blocked: bool,
-        mut changes: NetworkChanges,
-    ) -> Result<Self, LegError> {
-        let dialer = &route.dialer;
-        let by_udp = route.addr().filter(|_| dialer.allows_udp());
-        // Nothing comes from port 0: it stands for a relay that UDP does not reach.
-        let relay = by_udp.unwrap_or_else(|| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0));
-        let (heard_tx, mut heard) = mpsc::channel(8);
-        let (addr, received) = switch.add_leg(relay, grant.channel, heard_tx);
-        let (carrier, _tasks) = (Carrier::Udp, JoinSet::new());
-        let mut leg = Self { grant, relay, addr, observed: None, carrier, received, switch, _tasks };
-        let is_udp_likely =
-            by_udp.is_some() && !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
-        let has_answered = AtomicBool::new(false);
-        let bound = async {
-            match by_udp {
-                Some(relay) => {
-                    bind_udp(&leg.switch, relay, grant, &mut heard, route.rtt(), &has_answered).await
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let head_start = async {
-            if is_udp_likely {
-                sleep(first_word_within(route.rtt())).await;
-                if has_answered.load(Ordering::Relaxed) {
-                    sleep(UDP_HEAD_START).await;
-                }
-            }
-        };
-        let racing = race(bound, by_udp.is_some(), dialer, grant, head_start, &mut changes);
-        let raced = timeout(BIND_DEADLINE, racing).await;
-        match raced.unwrap_or_else(|_| Err(LegError::Unreachable { relay: dialer.name() }))? {
-            Bound::Udp((observed, cookie)) => {
-                dialer.forget_udp();
-                leg.observed = Some(observed);
-                let switch = Arc::clone(&leg.switch);
-                leg._tasks.spawn(keep_bound(switch, relay, grant, cookie, heard, changes));
-            }
-            Bound::Carrier(won) => {
-                // Of a UDP that had no head start a lost race says nothing.
-                if is_udp_likely && !has_answered.into_inner() {
-                    dialer.note_udp_silent();
-                }
-                leg.travel(won, inbound);
-            }
-        }
-        Ok(leg)
-    }
-
-    /// From now on packets go by this carrier.
-    fn travel(&mut self, won: Won<BoxedStream>, inbound: mpsc::Sender<Inbound>) {
+    ) {
         tracing::info!(carrier = %won.carrier, "relay leg by a carrier");
         self.carrier = won.carrier;
         let (queue_tx, queue) = mpsc::channel(QUEUE_PACKETS);
+        for packet in flight.packets().into_iter().skip(sent) {
+            // The queue is new, and longer than any flight.
+            queue_tx.try_send(packet).ok();
+        }
         self.switch.carry_by_stream(self.addr, won.carrier, queue_tx);
         let (read, write) = split(won.value);
         self._tasks.spawn(write_packets(write, queue));
@@ -158,12 +117,94 @@ impl Drop for RelayLeg {
     }
 }
 
+/// This side's end of a channel, not bound yet. QUIC may send to it: its first packets go along with the wishes to bind.
+#[derive(Debug)]
+pub(crate) struct LegOpening {
+    leg: RelayLeg,
+    /// Where UDP reaches the relay, if it may be used.
+    by_udp: Option<SocketAddr>,
+    flight: Arc<FirstFlight>,
+    heard: mpsc::Receiver<LegEvent>,
+}
+
+impl LegOpening {
+    pub(crate) fn new(switch: Arc<Switch>, route: &RelayRoute, grant: LegGrant) -> Self {
+        let by_udp = route.addr().filter(|_| route.dialer.allows_udp());
+        // Nothing comes from port 0: it stands for a relay that UDP does not reach.
+        let relay = by_udp.unwrap_or_else(|| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0));
+        let (heard_tx, heard) = mpsc::channel(8);
+        let flight = Arc::new(FirstFlight::default());
+        let (addr, received) = switch.add_leg(relay, grant.channel, Arc::clone(&flight), heard_tx);
+        let (carrier, _tasks) = (Carrier::Udp, JoinSet::new());
+        let leg = RelayLeg { grant, relay, addr, observed: None, carrier, received, switch, _tasks };
+        Self { leg, by_udp, flight, heard }
+    }
+
+    /// The address by which QUIC sends over this leg.
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.leg.addr
+    }
+
+    /// Binds it.
+    pub(crate) async fn bind(
+        self,
+        inbound: mpsc::Sender<Inbound>,
+        route: &RelayRoute,
+        is_udp_blocked: bool,
+        mut changes: NetworkChanges,
+    ) -> Result<RelayLeg, LegError> {
+        let Self { mut leg, by_udp, flight, mut heard } = self;
+        let (dialer, grant) = (&route.dialer, leg.grant);
+        let is_udp_likely =
+            by_udp.is_some() && !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
+        let has_answered = AtomicBool::new(false);
+        let bound = async {
+            match by_udp {
+                Some(relay) => {
+                    let asking = Asking { switch: &leg.switch, relay, grant, flight: &flight };
+                    asking.bind(&mut heard, route.rtt(), &has_answered).await
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let head_start = async {
+            if is_udp_likely {
+                sleep(first_word_within(route.rtt())).await;
+                if has_answered.load(Ordering::Relaxed) {
+                    sleep(UDP_HEAD_START).await;
+                }
+            }
+        };
+        let race = Race { dialer, grant, flight: &flight, has_udp: by_udp.is_some() };
+        let racing = race.run(bound, head_start, &mut changes);
+        let raced = timeout(BIND_DEADLINE, racing).await;
+        match raced.unwrap_or_else(|_| Err(LegError::Unreachable { relay: dialer.name() }))? {
+            Bound::Udp((observed, cookie)) => {
+                dialer.forget_udp();
+                leg.switch.carry_by_udp(leg.addr);
+                leg.observed = Some(observed);
+                let switch = Arc::clone(&leg.switch);
+                leg._tasks.spawn(keep_bound(switch, leg.relay, grant, cookie, heard, changes));
+            }
+            Bound::Carrier(won, sent) => {
+                // Of a UDP that had no head start a lost race says nothing.
+                if is_udp_likely && !has_answered.into_inner() {
+                    dialer.note_udp_silent();
+                }
+                leg.travel(won, sent, &flight, inbound);
+            }
+        }
+        Ok(leg)
+    }
+}
+
 /// The address that the relay saw, and the cookie that it took.
 type UdpEnd = (SocketAddr, [u8; 16]);
 
 enum Bound {
     Udp(UdpEnd),
-    Carrier(Won<BoxedStream>),
+    /// And how many packets of the first flight it took along.
+    Carrier(Won<BoxedStream>, usize),
 }
 
 /// When the relay's first word by UDP is overdue, by a round trip to it; the second `BIND` has been answered by then.
@@ -171,35 +212,46 @@ fn first_word_within(rtt: Duration) -> Duration {
     (rtt + rtt / 2 + UDP_ROOM).min(UDP_HEAD_START)
 }
 
-/// UDP, which may be none, against the carriers, which are begun anew after each of `changes`.
-async fn race(
-    by_udp: impl Future<Output = Result<UdpEnd, LegError>>,
-    has_udp: bool,
-    dialer: &Dialer,
+/// UDP, which may be none, against the carriers.
+struct Race<'a> {
+    dialer: &'a Dialer,
     grant: LegGrant,
-    head_start: impl Future<Output = ()>,
-    changes: &mut NetworkChanges,
-) -> Result<Bound, LegError> {
-    let by_carrier = async {
-        head_start.await;
-        let turn = Mutex::new(());
-        loop {
-            tokio::select! {
-                raced = dialer.race(Patience::Long, |stream| ask(stream, grant, &turn)) => return raced,
-                // What was begun in another network, or in none, leads nowhere now.
-                () = changes.next() => {}
+    flight: &'a FirstFlight,
+    has_udp: bool,
+}
+
+impl Race<'_> {
+    /// Carriers are begun after `head_start`, and anew after each of `changes`.
+    async fn run(
+        &self,
+        by_udp: impl Future<Output = Result<UdpEnd, LegError>>,
+        head_start: impl Future<Output = ()>,
+        changes: &mut NetworkChanges,
+    ) -> Result<Bound, LegError> {
+        let by_carrier = async {
+            head_start.await;
+            let turn = Mutex::new(());
+            let ask = |stream| ask(stream, self.grant, self.flight, &turn);
+            loop {
+                tokio::select! {
+                    raced = self.dialer.race(Patience::Long, ask) => return raced,
+                    // What was begun in another network, or in none, leads nowhere now.
+                    () = changes.next() => {}
+                }
             }
+        };
+        tokio::pin!(by_udp);
+        tokio::select! {
+            bound = &mut by_udp => bound.map(Bound::Udp),
+            carried = by_carrier => match carried {
+                Ok(Won { value: (stream, sent), carrier, addr }) => {
+                    Ok(Bound::Carrier(Won { value: stream, carrier, addr }, sent))
+                }
+                // Where no carrier gets through, UDP may still answer.
+                Err(_) if self.has_udp => by_udp.await.map(Bound::Udp),
+                Err(errors) => Err(why(&errors, self.dialer)),
+            },
         }
-    };
-    tokio::pin!(by_udp);
-    tokio::select! {
-        bound = &mut by_udp => bound.map(Bound::Udp),
-        carried = by_carrier => match carried {
-            Ok(won) => Ok(Bound::Carrier(won)),
-            // Where no carrier gets through, UDP may still answer.
-            Err(_) if has_udp => by_udp.await.map(Bound::Udp),
-            Err(errors) => Err(why(&errors, dialer)),
-        },
     }
 }
 
@@ -209,28 +261,47 @@ fn why(errors: &[CarrierError], dialer: &Dialer) -> LegError {
     if is_unknown { LegError::Unknown } else { LegError::Unreachable { relay: dialer.name() } }
 }
 
-/// Sends `BIND` until the relay says `BOUND`.
-async fn bind_udp(
-    switch: &Switch,
+/// How UDP asks for an end.
+struct Asking<'a> {
+    switch: &'a Switch,
     relay: SocketAddr,
     grant: LegGrant,
-    heard: &mut mpsc::Receiver<LegEvent>,
-    rtt: Duration,
-    has_answered: &AtomicBool,
-) -> Result<UdpEnd, LegError> {
-    let mut cookie = [0; 16];
-    // The second one soon: where the first is lost, a carrier must not win for that.
-    let mut retry = (rtt / 2).clamp(BIND_RETRY_MIN, BIND_RETRY);
-    loop {
-        switch.send(relay, &Datagram::Bind { grant, cookie });
-        match timeout(retry, heard.recv()).await {
-            Ok(Some(LegEvent::Challenge(fresh))) => {
-                has_answered.store(true, Ordering::Relaxed);
-                (cookie, retry) = (fresh, BIND_RETRY);
+    flight: &'a FirstFlight,
+}
+
+impl Asking<'_> {
+    /// Sends `BIND` until the relay says `BOUND`.
+    async fn bind(
+        &self,
+        heard: &mut mpsc::Receiver<LegEvent>,
+        rtt: Duration,
+        has_answered: &AtomicBool,
+    ) -> Result<UdpEnd, LegError> {
+        let mut cookie = [0; 16];
+        // The second one soon: where the first is lost, a carrier must not win for that.
+        let mut retry = (rtt / 2).clamp(BIND_RETRY_MIN, BIND_RETRY);
+        loop {
+            self.ask(cookie);
+            match timeout(retry, heard.recv()).await {
+                Ok(Some(LegEvent::Challenge(fresh))) => {
+                    has_answered.store(true, Ordering::Relaxed);
+                    (cookie, retry) = (fresh, BIND_RETRY);
+                }
+                Ok(Some(LegEvent::Bound { observed })) => return Ok((observed, cookie)),
+                Ok(Some(LegEvent::Unknown) | None) => return Err(LegError::Unknown),
+                Err(_) => retry = BIND_RETRY,
             }
-            Ok(Some(LegEvent::Bound { observed })) => return Ok((observed, cookie)),
-            Ok(Some(LegEvent::Unknown) | None) => return Err(LegError::Unknown),
-            Err(_) => retry = BIND_RETRY,
+        }
+    }
+
+    /// A cookie makes the relay take what comes right behind it, which it may have dropped before.
+    fn ask(&self, cookie: [u8; 16]) {
+        self.switch.send(self.relay, &Datagram::Bind { grant: self.grant, cookie });
+        if cookie == [0; 16] {
+            return;
+        }
+        for packet in self.flight.packets() {
+            self.switch.send(self.relay, &Datagram::Data { channel: self.grant.channel, packet: &packet });
         }
     }
 }
@@ -268,77 +339,30 @@ async fn keep_bound(
     }
 }
 
-/// Asks for the end over an open carrier, when no other carrier does.
+/// Asks for the end over an open carrier, when no other carrier does; how many packets of the first flight went along.
 async fn ask(
     mut stream: BoxedStream,
     grant: LegGrant,
+    flight: &FirstFlight,
     turn: &Mutex<()>,
-) -> Result<BoxedStream, CarrierError> {
+) -> Result<(BoxedStream, usize), CarrierError> {
     let mut opening = Vec::with_capacity(Preface::LEN + 20);
     opening.extend_from_slice(&Preface::TcpLeg.bytes());
     opening.extend_from_slice(&grant.channel.0.to_be_bytes());
     opening.extend_from_slice(&grant.token.0);
     let _turn = turn.lock().await;
+    let packets = flight.packets();
+    packets.iter().for_each(|packet| push_frame(&mut opening, packet));
     let asked = timeout(ASK_DEADLINE, async {
         stream.write_all(&opening).await?;
         stream.flush().await?;
         stream.read_u8().await
     });
     match asked.await {
-        Ok(Ok(TCP_LEG_OK)) => Ok(stream),
+        Ok(Ok(TCP_LEG_OK)) => Ok((stream, packets.len())),
         // It closes where it does not know the grant.
         Ok(Ok(_)) => Err(CarrierError::NotTheRelay),
         Ok(Err(error)) => Err(CarrierError::instead_of_answer(error)),
         Err(_) => Err(CarrierError::TimedOut),
-    }
-}
-
-async fn write_packets(mut write: WriteHalf<BoxedStream>, mut queue: mpsc::Receiver<Vec<u8>>) {
-    let mut batch = Vec::new();
-    while let Some(packet) = queue.recv().await {
-        batch.clear();
-        push_frame(&mut batch, &packet);
-        while let Ok(packet) = queue.try_recv() {
-            push_frame(&mut batch, &packet);
-        }
-        let written = async {
-            write.write_all(&batch).await?;
-            write.flush().await
-        };
-        if let Err(error) = written.await {
-            tracing::debug!(%error, "relay leg closed");
-            return;
-        }
-    }
-}
-
-fn push_frame(batch: &mut Vec<u8>, packet: &[u8]) {
-    let len = u16::try_from(packet.len()).expect("QUIC packets are shorter than 64 KiB");
-    batch.extend_from_slice(&len.to_be_bytes());
-    batch.extend_from_slice(packet);
-}
-
-async fn read_packets(
-    read: ReadHalf<BoxedStream>,
-    switch: Arc<Switch>,
-    addr: SocketAddr,
-    inbound: mpsc::Sender<Inbound>,
-) {
-    let mut read = BufReader::with_capacity(64 * 1024, read);
-    loop {
-        let Ok(len) = read.read_u16().await else { return };
-        let len = usize::from(len);
-        if len > PACKET_BYTES_MAX {
-            tracing::warn!(len, "the relay sent an oversized packet");
-            return;
-        }
-        let mut packet = vec![0; len];
-        if read.read_exact(&mut packet).await.is_err() {
-            return;
-        }
-        switch.count_received(addr);
-        if inbound.send((addr, packet)).await.is_err() {
-            return;
-        }
     }
 }
