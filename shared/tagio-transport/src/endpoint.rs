@@ -198,8 +198,8 @@ impl Endpoint {
         if let Some(addr) = relay.addr() {
             self.learn_nat(addr);
         }
-        let is_udp_blocked = self.nat.is_udp_blocked();
-        let leg = opening.bind(self.inbound.clone(), relay, is_udp_blocked, self.network.changes()).await?;
+        let silence = self.nat.silence();
+        let leg = opening.bind(self.inbound.clone(), relay, silence, self.network.changes()).await?;
         if let Some(observed) = leg.observed() {
             self.nat.seen_at(observed);
         }
@@ -209,7 +209,7 @@ impl Endpoint {
     /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
     /// Takes two round trips, or a second where an answer stays out.
     pub async fn probe_nat(&self, relay: SocketAddr) -> NatReport {
-        stun::probe(&self.switch, relay).await
+        stun::probe(&self.switch, relay, || {}).await
     }
 
     /// Where `relay` sees a socket of this machine come from that has never sent before: the NAT's newest mapping,

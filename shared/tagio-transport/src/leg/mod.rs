@@ -145,18 +145,19 @@ impl LegOpening {
         self.leg.addr
     }
 
-    /// Binds it.
+    /// Binds it. UDP's head start is shorter by the `silence` in which the relay has answered nothing by it.
     pub(crate) async fn bind(
         self,
         inbound: mpsc::Sender<Inbound>,
         route: &RelayRoute,
-        is_udp_blocked: bool,
+        silence: Duration,
         mut changes: NetworkChanges,
     ) -> Result<RelayLeg, LegError> {
         let Self { mut leg, by_udp, flight, mut heard } = self;
         let (dialer, grant) = (&route.dialer, leg.grant);
+        let first_word = first_word_within(route.rtt()).saturating_sub(silence);
         let is_udp_likely =
-            by_udp.is_some() && !is_udp_blocked && !dialer.is_udp_blocked() && route.is_plain();
+            by_udp.is_some() && !first_word.is_zero() && !dialer.is_udp_blocked() && route.is_plain();
         let has_answered = AtomicBool::new(false);
         let bound = async {
             match by_udp {
@@ -169,7 +170,7 @@ impl LegOpening {
         };
         let head_start = async {
             if is_udp_likely {
-                sleep(first_word_within(route.rtt())).await;
+                sleep(first_word).await;
                 if has_answered.load(Ordering::Relaxed) {
                     sleep(UDP_HEAD_START).await;
                 }

@@ -284,6 +284,7 @@ impl Viewer {
         let Some(relay) = &mut self.relay else { return };
         while let Some(event) = relay.try_event() {
             match event {
+                RelayEvent::Found(addr) => self.endpoint.learn_nat(addr),
                 RelayEvent::Online { .. } => self.registered = true,
                 RelayEvent::Offline { .. } => self.registered = false,
                 // Answers to calls that were given up, and calls to a viewer, which takes none.
@@ -306,6 +307,7 @@ impl Viewer {
         let answered = timeout(CALL_DEADLINE, async {
             loop {
                 match relay.event().await {
+                    Some(RelayEvent::Found(addr)) => self.endpoint.learn_nat(addr),
                     Some(RelayEvent::Online { relay_key, .. }) => {
                         self.registered = true;
                         self.config.relay.pin(relay_key);
