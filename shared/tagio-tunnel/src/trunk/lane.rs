@@ -176,7 +176,9 @@ impl Lane {
     /// # Errors
     /// The visit is broken.
     pub async fn end(&self) -> io::Result<()> {
-        self.close_outward(Stage::Ended, TrunkFrame::End);
+        if !self.close_outward(Stage::Ended, TrunkFrame::End) {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         self.trunk.outbox.flush().await
     }
 
@@ -185,9 +187,10 @@ impl Lane {
         self.close_outward(Stage::Moved, TrunkFrame::Moved);
     }
 
-    fn close_outward(&self, stage: Stage, frame: TrunkFrame<'_>) {
+    /// Whether the trunk still stands.
+    fn close_outward(&self, stage: Stage, frame: TrunkFrame<'_>) -> bool {
         self.state.lock().outward = stage;
-        self.trunk.outbox.put(self.request, frame);
+        self.trunk.outbox.put(self.request, frame)
     }
 
     /// Waits for what comes next.
