@@ -131,12 +131,12 @@ async fn what_flows_goes_on_by_a_connection_of_its_own() {
             flowing.notified().await;
             client.hand_over(7, far);
             moved_tx.send(()).unwrap();
-            Some(near)
+            near
         };
         pipe::join_lane(&mut at_relay, lane, End::Relay, &flowing, rest, &met).await
     };
     let client = async {
-        let (flowing, rest) = (Notify::new(), async { visitor.rest.await.ok() });
+        let (flowing, rest) = (Notify::new(), async { visitor.rest.await.unwrap() });
         pipe::join_lane(&mut at_client, visitor.lane, End::Client, &flowing, rest, &Meter::default()).await
     };
     let (mut upload, mut download) = person.split();

@@ -4,8 +4,8 @@
 //! [`TunnelPreface`], or speaks yamux. A control connection, or the first stream by QUIC, is a Noise greeting
 //! ([`NOISE_NX`]), then frames of `u16be length` + one bincode message: [`Open`], [`OpenReply`], after that
 //! [`ClientNote`] and [`RelayNote`]. A data connection carries [`DataHello`], waits, gets one frame with a [`Visit`],
-//! and is that visitor's bytes from then on. A [`trunk`](crate::trunk) carries many visitors' small pieces. By QUIC the relay opens a stream for each visitor, which begins with the
-//! [`Visit`].
+//! and is that visitor's bytes from then on. A [`trunk`](crate::trunk) carries many visitors' small pieces. By QUIC the
+//! relay opens a stream for each visitor, which begins with the [`Visit`].
 
 use std::{fmt, net::SocketAddr};
 

@@ -76,7 +76,7 @@ impl Drop for Seat<'_> {
             && let Line::Pool { pool, trunk, .. } = &session.line
         {
             pool.clear();
-            trunk.get().close();
+            trunk.close();
         }
     }
 }

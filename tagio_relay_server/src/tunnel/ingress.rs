@@ -156,8 +156,13 @@ async fn carry_by_lane(
     lane.send(head).await?;
     let flowing = Notify::new();
     let rest = async {
-        flowing.notified().await;
-        visiting.rest(peer).await
+        loop {
+            flowing.notified().await;
+            // Where there is none it stays in its lane, and asks again when as much has flowed.
+            if let Some(stream) = visiting.rest(peer).await {
+                break stream;
+            }
+        }
     };
     pipe::join_lane(stream, lane, End::Relay, &flowing, rest, &visiting.tunnels.meter).await
 }

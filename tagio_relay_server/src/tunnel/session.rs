@@ -80,7 +80,7 @@ impl Visiting {
     /// A lane in the trunk for this visit, where there is a trunk.
     pub(super) fn lane(&self, from: SocketAddr) -> Option<Lane> {
         match &self.session.line {
-            Line::Pool { trunk, .. } => trunk.get().open(self.request, from),
+            Line::Pool { trunk, .. } => trunk.open(self.request, from),
             Line::Quic { .. } | Line::Yamux(_) => None,
         }
     }
@@ -89,7 +89,6 @@ impl Visiting {
     pub(super) async fn rest(&self, from: SocketAddr) -> Option<TcpStream> {
         match self.open_stream(from, Carries::Rest, &[]).await {
             Ok(Stream::Tcp(stream)) => Some(stream),
-            // Then it stays in its lane.
             Ok(_) | Err(_) => None,
         }
     }

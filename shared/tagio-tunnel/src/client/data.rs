@@ -1,6 +1,6 @@
 //! One data connection: made ahead, waits for its visitor, brings it to a local target.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tagio_wire::tunnel::{Carries, DataHello, POOL_IDLE_SECS, TunnelPreface, Visit};
 use tokio::{
@@ -75,7 +75,7 @@ async fn attend(link: &Link, stream: Stream, visit: &Visit) {
         // A visit that knows nothing of it has no use for it.
         Carries::Rest => {
             if let Stream::Tcp(stream) = stream {
-                link.trunk.get().hand_over(visit.request, stream);
+                link.trunk.hand_over(visit.request, stream);
             }
         }
     }
@@ -124,7 +124,13 @@ pub(super) async fn serve_visitor(link: Arc<Link>, _entry: Entry, visitor: Visit
     let Some(mut reached) = reach(&link, request, from).await else { return };
     // It is the relay that sees to the rest.
     let flowing = Notify::new();
-    let rest = async { rest.await.ok() };
+    let rest = async {
+        match rest.await {
+            Ok(stream) => stream,
+            // The trunk has ended, and the lane with it.
+            Err(_) => pending().await,
+        }
+    };
     let joined = pipe::join_lane(&mut reached.local, lane, End::Client, &flowing, rest, &link.meter).await;
     log_end(request, &joined);
 }

@@ -41,7 +41,7 @@ pub async fn join_lane(
     lane: Lane,
     end: End,
     flowing: &Notify,
-    rest: impl Future<Output = Option<TcpStream>>,
+    rest: impl Future<Output = TcpStream>,
     meter: &Meter,
 ) -> io::Result<()> {
     let (into_lane, from_lane) = match end {
@@ -52,10 +52,8 @@ pub async fn join_lane(
     let mut visit = Visit { socket, own: &own, is_done: false };
     let (read, write) = visit.socket.split();
     let moving = async {
-        if let Some(stream) = rest.await {
-            // The only one.
-            let _ = own.set(stream);
-        }
+        // The only one.
+        let _ = own.set(rest.await);
         pending::<Infallible>().await
     };
     let both = async {

@@ -195,21 +195,38 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Where a session has its trunk, as long as it has one.
+/// Where a session has its trunk, once it has one.
 #[derive(Default)]
-pub struct TrunkSlot(Mutex<Trunk>);
+pub struct TrunkSlot(Mutex<Option<Trunk>>);
 
 impl TrunkSlot {
-    /// The present one. It may have ended.
-    pub fn get(&self) -> Trunk {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// At the relay: as [`Trunk::open`].
+    pub fn open(&self, request: u64, from: SocketAddr) -> Option<Lane> {
+        self.lock().clone()?.open(request, from)
+    }
+
+    /// At the client: as [`Trunk::hand_over`].
+    pub fn hand_over(&self, request: u64, data: TcpStream) {
+        if let Some(trunk) = self.lock().clone() {
+            trunk.hand_over(request, data);
+        }
     }
 
     /// A new one, which ends the one before.
     pub fn renew(&self) -> Trunk {
         let new = Trunk::default();
-        let old = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), new.clone());
-        old.close();
+        let old = self.lock().replace(new.clone());
+        old.into_iter().for_each(|old| old.close());
         new
+    }
+
+    /// Ends it.
+    pub fn close(&self) {
+        let old = self.lock().take();
+        old.into_iter().for_each(|old| old.close());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Trunk>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
