@@ -74,6 +74,10 @@ impl Parties {
 pub const HELD_PACKETS_MAX: usize = 2;
 /// The longest of them: no first flight has longer ones.
 pub const HELD_PACKET_BYTES_MAX: usize = 1500;
+/// Packets that an end gets at most before it has shown a cookie: what a leg would keep for it. So the first flight of a
+/// QUIC client does not wait for the cookie's round trip, and who takes another's address, by a proxy on it, sends no more
+/// there than this for each call.
+pub const EARLY_PACKETS_MAX: usize = HELD_PACKETS_MAX;
 
 /// A leg, for the relay's admin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +113,15 @@ struct Held {
     packet: Box<[u8]>,
 }
 
+/// Whose an end of a leg is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndOwner {
+    /// The connection that called.
+    Caller(ConnId),
+    /// Who is called.
+    Target(PeerId),
+}
+
 /// A leg that is no more.
 #[derive(Debug)]
 pub struct Ended {
@@ -125,6 +138,29 @@ struct End {
     /// Where UDP reaches it, while a TCP connection has it: a client that asks both ways at once may have chosen UDP,
     /// and closes the connection then.
     behind_tcp: Option<UdpPeer>,
+    /// Where UDP seems to reach it, while it has no route.
+    early: Option<UdpPeer>,
+    /// How many packets may still go there; never more again.
+    early_left: usize,
+}
+
+impl End {
+    fn new(token: LegToken) -> Self {
+        Self { token, route: None, behind_tcp: None, early: None, early_left: EARLY_PACKETS_MAX }
+    }
+
+    fn sends_from(&self, route: Route) -> bool {
+        self.route == Some(route) || self.early.is_some_and(|peer| Route::Udp(peer) == route)
+    }
+
+    /// Where its next packet goes.
+    fn spend_route(&mut self) -> Option<Route> {
+        self.route.or_else(|| {
+            let peer = self.early?;
+            self.early_left = self.early_left.checked_sub(1)?;
+            Some(Route::Udp(peer))
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -147,6 +183,19 @@ struct Leg {
 }
 
 impl Leg {
+    /// Which of `ends` a grant opens.
+    fn index_of(&self, grant: &LegGrant) -> Option<usize> {
+        self.ends.iter().position(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
+    }
+
+    /// Takes out at most `max` packets that are kept for an end, oldest first, and counts them as forwarded.
+    fn release_held(&mut self, to: usize, max: usize) -> Vec<Box<[u8]>> {
+        let wanted = self.held.extract_if(.., |held| held.to == to).take(max);
+        let held: Vec<_> = wanted.map(|held| held.packet).collect();
+        self.bytes += held.iter().map(|packet| packet.len() as u64).sum::<u64>();
+        held
+    }
+
     fn deadline(&self, limits: &Limits) -> Instant {
         let secs = if self.met { limits.leg_idle_secs } else { limits.leg_unbound_secs };
         self.active + Duration::from_secs(secs.into())
@@ -195,7 +244,7 @@ impl Legs {
             channel = Channel(rng.random());
         }
         let grants = [(); 2].map(|()| LegGrant { channel, token: LegToken(rng.random()) });
-        let ends = grants.map(|grant| End { token: grant.token, route: None, behind_tcp: None });
+        let ends = grants.map(|grant| End::new(grant.token));
         let queued = now + Duration::from_secs(limits.leg_unbound_secs.into());
         self.deadlines.insert((queued, channel));
         let leg = Leg {
@@ -219,11 +268,7 @@ impl Legs {
     /// Binds the end that `grant` opens to `route`. UDP comes after a TCP connection that has it.
     pub fn bind(&mut self, grant: &LegGrant, route: Route, now: Instant) -> Result<Bound, Denial> {
         let leg = self.legs.get_mut(&grant.channel).ok_or(Denial::LegUnknown)?;
-        let index = leg
-            .ends
-            .iter()
-            .position(|end| bool::from(end.token.0.ct_eq(&grant.token.0)))
-            .ok_or(Denial::LegUnknown)?;
+        let index = leg.index_of(grant).ok_or(Denial::LegUnknown)?;
         let end = &mut leg.ends[index];
         match (end.route, route) {
             // A client that asks both ways at once has chosen the carrier, and its wish for UDP was under way by then;
@@ -236,8 +281,8 @@ impl Legs {
             _ => {}
         }
         let before = end.route.replace(route);
-        let held: Vec<_> = leg.held.extract_if(.., |held| held.to == index).map(|held| held.packet).collect();
-        leg.bytes += held.iter().map(|packet| packet.len() as u64).sum::<u64>();
+        end.early = None;
+        let held = leg.release_held(index, HELD_PACKETS_MAX);
         if !leg.met && leg.ends.iter().all(|end| end.route.is_some()) {
             leg.met = true;
             release(&mut self.by_approach, leg.parties.approach());
@@ -251,6 +296,31 @@ impl Legs {
             Some(Route::Tcp(_) | Route::Udp(_)) | None => None,
         };
         Ok(Bound { displaced, held, is_behind_tcp: false })
+    }
+
+    /// Whose end `grant` opens, and the call that made its leg; `None` where there is no such end.
+    pub fn owner(&self, grant: &LegGrant) -> Option<EndOwner> {
+        let leg = self.legs.get(&grant.channel)?;
+        Some(match leg.index_of(grant)? {
+            0 => EndOwner::Caller(leg.call.conn),
+            _ => EndOwner::Target(leg.parties.target),
+        })
+    }
+
+    /// Lets the end that `grant` opens begin at `peer`, which has not shown a cookie: it may send, and gets
+    /// [`EARLY_PACKETS_MAX`] packets. Those that were kept for it, oldest first.
+    pub fn bind_early(&mut self, grant: &LegGrant, peer: UdpPeer) -> Vec<Box<[u8]>> {
+        let Some(leg) = self.legs.get_mut(&grant.channel) else { return Vec::new() };
+        let Some(index) = leg.index_of(grant) else { return Vec::new() };
+        let end = &mut leg.ends[index];
+        if end.route.is_some() {
+            return Vec::new();
+        }
+        end.early = Some(peer);
+        let allowed = end.early_left;
+        let held = leg.release_held(index, allowed);
+        leg.ends[index].early_left -= held.len();
+        held
     }
 
     /// The TCP connection is gone. Its end goes to who asked for it by UDP, and can be bound again until the leg
@@ -274,16 +344,18 @@ impl Legs {
         now: Instant,
     ) -> Result<Route, Denial> {
         let leg = self.legs.get_mut(&channel).ok_or(Denial::LegUnknown)?;
-        let [a, b] = &leg.ends;
-        let to = if a.route == Some(from) {
-            b.route
-        } else if b.route == Some(from) {
-            a.route
+        let [a, b] = &mut leg.ends;
+        let to = if a.sends_from(from) {
+            b
+        } else if b.sends_from(from) {
+            a
         } else {
             return Err(Denial::LegWrongSource);
         };
-        let to = to.ok_or(Denial::LegUnbound)?;
-        leg.active = now;
+        let to = to.spend_route().ok_or(Denial::LegUnbound)?;
+        if leg.met {
+            leg.active = now;
+        }
         leg.bytes += len as u64;
         Ok(to)
     }
@@ -291,7 +363,7 @@ impl Legs {
     /// Keeps a packet that came `from` one end for the other one, which is not bound; whether it does.
     pub fn hold(&mut self, from: Route, channel: Channel, packet: &[u8]) -> bool {
         let Some(leg) = self.legs.get_mut(&channel) else { return false };
-        let Some(sender) = leg.ends.iter().position(|end| end.route == Some(from)) else { return false };
+        let Some(sender) = leg.ends.iter().position(|end| end.sends_from(from)) else { return false };
         if leg.met || leg.held.len() >= HELD_PACKETS_MAX || packet.len() > HELD_PACKET_BYTES_MAX {
             return false;
         }

@@ -20,7 +20,7 @@ use crate::{
     admission::SourceNet,
     cookie::CookieJar,
     denial::{Denial, Denials},
-    legs::{CallRef, Ended, Legs, Parties, Route, TcpLegId, UdpPeer},
+    legs::{CallRef, EndOwner, Ended, Legs, Parties, Route, TcpLegId, UdpPeer},
     limits::Limits,
     presence::{Client, ConnId, Presence},
     rate::{Rate, RateTable},
@@ -331,6 +331,10 @@ impl<R: CryptoRng> RelayState<R> {
             if *cookie != Cookie::default() {
                 self.denials.count(Denial::BadCookie);
             }
+            if self.is_at_home(from, grant) {
+                let held = self.legs.bind_early(grant, from);
+                self.release(held, Route::Udp(from), channel);
+            }
             let cookie = self.cookies.cookie(from.addr, channel);
             return Verdict::Reply(Datagram::Challenge { channel, cookie });
         }
@@ -348,11 +352,28 @@ impl<R: CryptoRng> RelayState<R> {
         if let Some(leg) = bound.displaced {
             self.outputs.push_back(Output::CloseLeg { leg });
         }
-        for packet in bound.held {
-            self.count_packet(packet.len());
-            self.outputs.push_back(Output::Packet { to: route, channel: grant.channel, packet });
-        }
+        self.release(bound.held, route, grant.channel);
         Ok(!bound.is_behind_tcp)
+    }
+
+    /// Whether who shows `grant` does so from where its owner's control connection comes from. TCP has proven that
+    /// address already.
+    fn is_at_home(&self, from: UdpPeer, grant: &LegGrant) -> bool {
+        let net = SourceNet::from(from.addr.ip());
+        let is_there = |conn| self.presence.client(conn).is_some_and(|client| client.net == net);
+        match self.legs.owner(grant) {
+            Some(EndOwner::Caller(conn)) => is_there(conn),
+            Some(EndOwner::Target(id)) => self.presence.callable(id).any(is_there),
+            None => false,
+        }
+    }
+
+    /// Sends what was kept for an end.
+    fn release(&mut self, held: Vec<Box<[u8]>>, to: Route, channel: Channel) {
+        for packet in held {
+            self.count_packet(packet.len());
+            self.outputs.push_back(Output::Packet { to, channel, packet });
+        }
     }
 
     fn forward(&mut self, from: Route, channel: Channel, packet: &[u8], now: Instant) -> Option<Route> {

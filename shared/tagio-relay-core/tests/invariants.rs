@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{World, id, peer};
+use common::{World, home, id, peer};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use tagio_relay_core::{ConnId, Limits, Output, Route, TcpLegId, relay::Verdict};
 use tagio_wire::{
@@ -46,9 +46,9 @@ impl Seen {
 }
 
 fn step(world: &mut World, seen: &mut Seen, rng: &mut StdRng) {
-    let from = peer(rng.random_range(1..6));
+    let from = if rng.random() { peer(rng.random_range(1..3)) } else { home(rng.random_range(1..4)) };
     let grant = seen.grants.choose(rng).copied();
-    let outputs = match (rng.random_range(0..13), seen.conns.choose(rng).copied(), grant) {
+    let outputs = match (rng.random_range(0..14), seen.conns.choose(rng).copied(), grant) {
         (0, _, _) => {
             seen.conns.push(world.join_as(rng.random_range(1..8), rng.random()));
             world.outputs()
@@ -66,6 +66,10 @@ fn step(world: &mut World, seen: &mut Seen, rng: &mut StdRng) {
         (6, Some(conn), _) => world.ping(conn),
         (7..=8, _, Some(grant)) => {
             world.bind(from, grant);
+            world.outputs()
+        }
+        (12, _, Some(grant)) => {
+            world.cookie(from, grant);
             world.outputs()
         }
         (9, _, Some(grant)) => {

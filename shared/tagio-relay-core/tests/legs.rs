@@ -4,7 +4,7 @@ mod common;
 
 use std::net::IpAddr;
 
-use common::{World, client, id, peer};
+use common::{World, client, home, id, peer};
 use tagio_relay_core::{
     Client, Denial, Limits, Output, Route, SocketIndex, SourceNet, UdpPeer, relay::Verdict,
 };
@@ -280,6 +280,55 @@ fn first_packets_wait_for_the_other_end() {
 }
 
 #[test]
+fn first_packets_do_not_wait_for_the_cookie_of_who_is_at_home() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    let packets = [b"first", b"other", b"third"];
+    let send = |world: &mut World, from| {
+        packets.map(|packet| world.datagram(from, &Datagram::Data { channel: a.channel, packet }))
+    };
+    world.cookie(home(1), a);
+    world.cookie(home(2), b);
+    let to = Verdict::Forward(Route::Udp(home(2)));
+    let verdicts = send(&mut world, home(1));
+    assert_eq!((&verdicts[0], &verdicts[1]), (&to, &to));
+    assert_eq!(verdicts[2], Verdict::Drop, "without a cookie no more than the first flight");
+    world.cookie(home(2), b);
+    assert_eq!(world.outputs(), [], "nor by asking again");
+    world.bind(home(2), b);
+    let third = Output::Packet { to: Route::Udp(home(2)), channel: b.channel, packet: packets[2][..].into() };
+    assert_eq!(world.outputs(), [third], "what came later was kept");
+    assert_eq!(world.data(home(2), b), Verdict::Forward(Route::Udp(home(1))), "the caller's end has begun");
+    world.bind(home(1), a);
+    assert_eq!(send(&mut world, home(1))[2], to);
+}
+
+#[test]
+fn who_is_elsewhere_or_has_another_token_waits_for_the_cookie() {
+    let mut world = World::new();
+    let (caller, _) = (world.join(1), world.join(2));
+    let (a, b) = world.call(caller, 1, 2);
+    let guess = LegGrant { token: LegToken([0; 16]), ..b };
+    world.cookie(home(1), a);
+    for (from, grant) in [(peer(1), b), (home(1), b), (home(3), b), (home(2), a), (home(2), guess)] {
+        world.cookie(from, grant);
+        assert_eq!(world.data(home(1), a), Verdict::Drop, "{from:?}");
+        assert_eq!(world.outputs(), []);
+    }
+    // What was kept meanwhile, once it comes home; then no more.
+    world.cookie(home(2), b);
+    assert_eq!(world.outputs().len(), 2);
+    assert_eq!(world.data(home(1), a), Verdict::Drop);
+    // A call whose caller has gone begins nothing.
+    let (a, b) = world.call(caller, 2, 2);
+    world.relay.disconnect(caller);
+    world.bind(peer(2), b);
+    world.cookie(home(1), a);
+    assert_eq!(world.data(home(1), a), Verdict::Drop);
+}
+
+#[test]
 fn packets_that_wait_in_vain_go_with_their_leg() {
     let mut world = World::with(Limits { keepalive_secs: 10_000, ..Limits::default() });
     let (caller, _) = (world.join(1), world.join(2));
@@ -288,7 +337,10 @@ fn packets_that_wait_in_vain_go_with_their_leg() {
         world.wait(1);
         world.bind(peer(1), a);
         world.data(peer(1), a);
+        world.cookie(home(2), b);
+        world.data(home(2), b);
     }
+    world.outputs();
     assert_eq!(world.relay.legs().len(), 1);
     world.wait(1);
     assert!(world.relay.legs().is_empty(), "they keep no leg alive");

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::TryFutureExt;
 use noq::{
     ClientConfig, EndpointConfig, FourTuple, NetworkChangeHint, PathId, ServerConfig, TransportConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
@@ -24,8 +25,8 @@ use tokio::{
 use crate::{
     any_certificate::AnyCertificate,
     connection::Connection,
-    error::{ConnectError, LegError},
-    leg::RelayLeg,
+    error::{ConnectError, LegConnectError, LegError},
+    leg::{LegOpening, RelayLeg},
     nat_watch::NatWatch,
     network_watch::{NetworkChanges, NetworkWatch},
     paths,
@@ -54,6 +55,9 @@ const ACK_DELAY: Duration = Duration::from_millis(5);
 /// relay before the host's end of the leg is bound and be lost; with QUIC's usual third of a second it would
 /// be sent again only after a whole one.
 const INITIAL_RTT: Duration = Duration::from_millis(50);
+/// What a new path may carry before anything was acknowledged: 32 packets, as browsers' QUIC has it. With the usual ten the
+/// first picture of a screen takes two round trips more.
+const INITIAL_WINDOW_BYTES: u64 = 32 * 1200;
 /// Connections that knock at once; later ones are turned away until these are let in or not.
 const INCOMING_MAX: usize = 64;
 /// Name in the throw-away certificate; nothing checks it.
@@ -172,13 +176,30 @@ impl Endpoint {
     /// # Errors
     /// The relay does not answer, or does not know the grant.
     pub async fn bind_leg(&self, relay: &RelayRoute, grant: LegGrant) -> Result<RelayLeg, LegError> {
+        self.finish_leg(LegOpening::new(Arc::clone(&self.switch), relay, grant), relay).await
+    }
+
+    /// Binds this side's end of a relay leg and opens a connection over it, both at once.
+    ///
+    /// # Errors
+    /// Those of [`Self::bind_leg`] and [`Self::connect`].
+    pub async fn connect_by_leg(
+        &self,
+        relay: &RelayRoute,
+        grant: LegGrant,
+    ) -> Result<(RelayLeg, Connection), LegConnectError> {
+        let opening = LegOpening::new(Arc::clone(&self.switch), relay, grant);
+        let connecting = self.connect(opening.addr()).map_err(LegConnectError::from);
+        let binding = self.finish_leg(opening, relay).map_err(LegConnectError::from);
+        tokio::try_join!(binding, connecting)
+    }
+
+    async fn finish_leg(&self, opening: LegOpening, relay: &RelayRoute) -> Result<RelayLeg, LegError> {
         if let Some(addr) = relay.addr() {
             self.learn_nat(addr);
         }
-        let is_udp_blocked = self.nat.is_udp_blocked();
-        let (switch, inbound) = (Arc::clone(&self.switch), self.inbound.clone());
-        let changes = self.network.changes();
-        let leg = RelayLeg::bind(switch, inbound, relay, grant, is_udp_blocked, changes).await?;
+        let silence = self.nat.silence();
+        let leg = opening.bind(self.inbound.clone(), relay, silence, self.network.changes()).await?;
         if let Some(observed) = leg.observed() {
             self.nat.seen_at(observed);
         }
@@ -188,7 +209,7 @@ impl Endpoint {
     /// Asks `relay` by STUN how the NAT in front of this endpoint's socket of that address family maps its port.
     /// Takes two round trips, or a second where an answer stays out.
     pub async fn probe_nat(&self, relay: SocketAddr) -> NatReport {
-        stun::probe(&self.switch, relay).await
+        stun::probe(&self.switch, relay, || {}).await
     }
 
     /// Where `relay` sees a socket of this machine come from that has never sent before: the NAT's newest mapping,
@@ -280,6 +301,8 @@ impl NetworkChangeHint for MayRecover {
 }
 
 fn transport_config() -> TransportConfig {
+    let mut congestion = noq::congestion::Bbr3Config::default();
+    congestion.initial_window(INITIAL_WINDOW_BYTES);
     let mut config = TransportConfig::default();
     config
         .max_concurrent_multipath_paths(PATHS_MAX)
@@ -291,7 +314,7 @@ fn transport_config() -> TransportConfig {
         .initial_rtt(INITIAL_RTT)
         .max_concurrent_bidi_streams(8u32.into())
         .max_concurrent_uni_streams(64u32.into())
-        .congestion_controller_factory(Arc::new(noq::congestion::Bbr3Config::default()));
+        .congestion_controller_factory(Arc::new(congestion));
     let mut acks = noq::AckFrequencyConfig::default();
     acks.max_ack_delay(Some(ACK_DELAY));
     config.ack_frequency_config(Some(acks));

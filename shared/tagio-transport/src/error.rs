@@ -68,3 +68,14 @@ pub enum LegError {
     #[error("no socket: {0}")]
     Socket(#[from] io::Error),
 }
+
+/// There is no connection over a relay leg.
+#[derive(Debug, Error)]
+pub enum LegConnectError {
+    /// The leg was not to be had.
+    #[error(transparent)]
+    Leg(#[from] LegError),
+    /// Nobody at its other end, or somebody else.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+}

@@ -28,7 +28,7 @@ mod stun;
 pub use carrier::{Carrier, CarrierChoice, CarrierKind, FixedProxy, ProxySetting, ReachSettings};
 pub use connection::{Connection, RecvStream, SendStream, Strandings};
 pub use endpoint::{Endpoint, Incoming};
-pub use error::{ConnectError, LegError, Lost, StreamError};
+pub use error::{ConnectError, LegConnectError, LegError, Lost, StreamError};
 pub use leg::RelayLeg;
 pub use network_watch::NetworkChanges;
 pub use paths::{

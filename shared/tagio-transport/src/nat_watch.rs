@@ -10,7 +10,7 @@ use tagio_wire::nat::Mapping;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -32,6 +32,15 @@ struct Known {
     report: NatReport,
     /// It is about another network or another router, and the question is under way.
     is_stale: bool,
+    /// Since when nothing has answered in this network.
+    silent_since: Option<Instant>,
+}
+
+impl Known {
+    /// Of before a change.
+    fn outdate(&mut self) {
+        (self.is_stale, self.silent_since) = (true, None);
+    }
 }
 
 /// Owns the task that asks.
@@ -47,7 +56,7 @@ impl NatWatch {
     /// Asks nobody before it is told whom, and anew after each change. Needs a tokio runtime.
     pub(crate) fn spawn(switch: Arc<Switch>, changes: NetworkChanges) -> Self {
         let (server, asked) = watch::channel(None);
-        let known = watch::Sender::new(Known { report: UNKNOWN, is_stale: false });
+        let known = watch::Sender::new(Known { report: UNKNOWN, is_stale: false, silent_since: None });
         let mut task = JoinSet::new();
         task.spawn(run(Arc::clone(&switch), asked, known.clone(), changes));
         Self { switch, server, known, _task: task }
@@ -61,7 +70,7 @@ impl NatWatch {
     /// A relay sees this machine's UDP come from here. Asks again if that is not where it should come from: a router
     /// that has restarted maps anew, and UDP that comes is not blocked.
     pub(crate) fn seen_at(&self, observed: SocketAddr) {
-        let Known { report: NatReport { mapping, public, .. }, is_stale } = *self.known.borrow();
+        let Known { report: NatReport { mapping, public, .. }, is_stale, .. } = *self.known.borrow();
         let is_elsewhere =
             public.is_some_and(|public| public != observed && public.is_ipv4() == observed.is_ipv4());
         let is_doubtful = match mapping {
@@ -71,7 +80,7 @@ impl NatWatch {
         };
         if is_doubtful && !is_stale {
             tracing::info!(%observed, ?public, "the NAT maps otherwise than thought");
-            self.known.send_modify(|known| known.is_stale = true);
+            self.known.send_modify(Known::outdate);
             self.server.send_modify(|_| ());
         }
     }
@@ -89,10 +98,9 @@ impl NatWatch {
         self.report()
     }
 
-    /// Whether UDP was silent when it was tried last, in this network.
-    pub(crate) fn is_udp_blocked(&self) -> bool {
-        let Known { report, is_stale } = *self.known.borrow();
-        !is_stale && report.mapping == Mapping::Blocked
+    /// For how long nothing has answered by UDP, in this network.
+    pub(crate) fn silence(&self) -> Duration {
+        self.known.borrow().silent_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The mapping that a packet to somebody new would be given just now, nearly.
@@ -117,7 +125,9 @@ async fn run(
                 }
                 relay = *server.borrow_and_update();
             }
-            () = changes.next() => known.send_modify(|known| known.is_stale = relay.is_some()),
+            () = changes.next() => if relay.is_some() {
+                known.send_modify(Known::outdate);
+            },
             // Begins anew after either.
             () = keep_asking(&switch, relay, &known) => {}
         }
@@ -129,9 +139,11 @@ async fn keep_asking(switch: &Switch, relay: Option<SocketAddr>, known: &watch::
     let Some(relay) = relay else { return std::future::pending().await };
     let mut belief = Belief::default();
     loop {
-        let report = stun::probe(switch, relay).await;
+        known.send_modify(|known| _ = known.silent_since.get_or_insert_with(Instant::now));
+        let answered = || known.send_modify(|known| known.silent_since = None);
+        let report = stun::probe(switch, relay, answered).await;
         tracing::info!(?report, "NAT");
-        known.send_replace(Known { report, is_stale: false });
+        known.send_modify(|known| (known.report, known.is_stale) = (report, false));
         sleep(belief.lasts(report.mapping)).await;
     }
 }
@@ -186,6 +198,8 @@ mod tests {
         known.wait_for(|known| known.report.public == Some(public(4000))).await.expect("an answer");
         watch.known.send_modify(|known| known.report.mapping = Mapping::EndpointIndependent);
 
+        assert_eq!(watch.silence(), Duration::ZERO);
+
         port.store(4001, Relaxed);
         watch.seen_at(public(4000));
         assert!(!watch.known.borrow().is_stale, "that is where it should be");
@@ -193,5 +207,21 @@ mod tests {
         assert!(watch.known.borrow().is_stale);
         known.wait_for(|known| known.report.public == Some(public(4001))).await.expect("an answer");
         assert!(!watch.known.borrow().is_stale);
+    }
+
+    #[tokio::test]
+    async fn silence_lasts_from_the_first_question_until_an_answer() {
+        let endpoint = Endpoint::bind(Some((Ipv4Addr::LOCALHOST, 0).into())).expect("a port of loopback");
+        let watch = endpoint.nat_watch();
+        assert_eq!(watch.silence(), Duration::ZERO, "nobody was asked");
+        let deaf = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of loopback");
+        let begun = Instant::now();
+        watch.ask(deaf.local_addr().expect("it is bound"));
+        let mut known = watch.known.subscribe();
+        known.wait_for(|known| known.report.mapping == Mapping::Blocked).await.expect("a verdict");
+        assert!(!watch.silence().is_zero() && watch.silence() <= begun.elapsed());
+        watch.ask(server(Arc::new(AtomicU16::new(4000))));
+        known.wait_for(|known| known.silent_since.is_none()).await.expect("an answer");
+        assert_eq!(watch.silence(), Duration::ZERO);
     }
 }

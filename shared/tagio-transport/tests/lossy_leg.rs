@@ -96,8 +96,8 @@ async fn viewer(relay: &str, host: PeerId) -> (Carrier, f64) {
     });
     let (route, grant) = ringing.await;
     let endpoint = Endpoint::bind(None).unwrap();
-    let leg = endpoint.bind_leg(&route, grant).await.unwrap();
-    let connection = timeout(LIMIT, endpoint.connect(leg.addr())).await.unwrap().unwrap();
+    let connecting = timeout(LIMIT, endpoint.connect_by_leg(&route, grant));
+    let (leg, connection) = connecting.await.unwrap().unwrap();
     let mut stream = connection.accept_uni().await.unwrap();
     let mut chunk = vec![0; CHUNK_BYTES];
     let start = Instant::now() + WARM_UP;

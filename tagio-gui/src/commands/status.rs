@@ -70,7 +70,10 @@ async fn ask(
                 return Ok((online, at.context("it answered before it greeted")?));
             }
             RelayEvent::Offline { error, .. } => return Err(error.into()),
-            RelayEvent::Incoming { .. } | RelayEvent::Ringing { .. } | RelayEvent::CallFailed { .. } => {}
+            RelayEvent::Found(_)
+            | RelayEvent::Incoming { .. }
+            | RelayEvent::Ringing { .. }
+            | RelayEvent::CallFailed { .. } => {}
         }
     }
 }

@@ -119,3 +119,8 @@ pub fn client(n: u8) -> Client {
 pub fn peer(n: u16) -> UdpPeer {
     UdpPeer { socket: SocketIndex(0), addr: SocketAddr::from(([198, 51, 100, 1], n)) }
 }
+
+/// Where client number `n` has its control connection.
+pub fn home(n: u8) -> UdpPeer {
+    UdpPeer { socket: SocketIndex(0), addr: SocketAddr::from(([192, 0, 2, n], 1)) }
+}

@@ -8,7 +8,10 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{
     BoxedStream, Carrier, CarrierError, ReachSettings,
@@ -33,6 +36,7 @@ pub(crate) struct Dialer {
     relay: HostPort,
     settings: ReachSettings,
     memory: Mutex<Memory>,
+    found: watch::Sender<Option<SocketAddr>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,12 +62,17 @@ impl Dialer {
     pub(crate) fn new(relay: &str, settings: ReachSettings) -> Arc<Self> {
         let named = || HostPort { host: relay.to_owned(), port: 0 };
         let relay = HostPort::parse(relay, None).unwrap_or_else(named);
-        Arc::new(Self { relay, settings, memory: Mutex::default() })
+        Arc::new(Self { relay, settings, memory: Mutex::default(), found: watch::Sender::default() })
     }
 
     /// `HOST:PORT`.
     pub(crate) fn name(&self) -> String {
         self.relay.to_string()
+    }
+
+    /// The first of the relay's addresses, once a race has looked them up.
+    pub(crate) fn found(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.found.subscribe()
     }
 
     /// Whether legs may travel by UDP.
@@ -168,6 +177,7 @@ impl Dialer {
                         Vec::new()
                     });
                     plan.add_addresses(&found, start.elapsed());
+                    self.found.send_replace(found.first().map(|addr| SocketAddr::new(addr.ip(), self.relay.port)));
                     addrs = Some(found);
                 }
                 Some((road, outcome)) = running.next() => match outcome {

@@ -21,7 +21,7 @@ use tagio_wire::{
 };
 use tokio::{
     io::{AsyncWriteExt, BufReader, ReadHalf, split},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
@@ -75,6 +75,8 @@ pub struct RelayConfig {
 /// What happens on the control connection.
 #[derive(Debug)]
 pub enum RelayEvent {
+    /// Where the relay is, told before anything is known to get through to it.
+    Found(SocketAddr),
     /// Registered.
     Online {
         /// What the relay said.
@@ -143,7 +145,9 @@ impl Relay {
         let (events_tx, events) = mpsc::channel(QUEUE);
         let mut task = JoinSet::new();
         let standing = StandingCall::default();
-        task.spawn(stay_registered(config, wishes_rx, standing.clone(), events_tx, changes));
+        let dialer = Dialer::new(&config.addr, config.reach.clone());
+        task.spawn(tell_where(dialer.found(), events_tx.clone()));
+        task.spawn(stay_registered(dialer, config, wishes_rx, standing.clone(), events_tx, changes));
         Self { wishes, standing, events, _task: task }
     }
 
@@ -182,14 +186,26 @@ impl Relay {
     }
 }
 
+/// Tells where the relay is, as often as that is looked up.
+async fn tell_where(mut found: watch::Receiver<Option<SocketAddr>>, events: mpsc::Sender<RelayEvent>) {
+    while found.changed().await.is_ok() {
+        let addr = *found.borrow_and_update();
+        if let Some(addr) = addr
+            && events.send(RelayEvent::Found(addr)).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
 async fn stay_registered(
+    dialer: Arc<Dialer>,
     mut config: RelayConfig,
     mut wishes: mpsc::Receiver<ClientMessage>,
     standing: StandingCall,
     events: mpsc::Sender<RelayEvent>,
     mut changes: NetworkChanges,
 ) {
-    let dialer = Dialer::new(&config.addr, config.reach.clone());
     let mut failures = 0;
     let mut changed: Option<Instant> = None;
     loop {

@@ -6,6 +6,7 @@
 
 mod budget;
 mod extra;
+mod first_flight;
 mod switch;
 mod udp;
 
@@ -28,6 +29,7 @@ use tagio_wire::{
 };
 use tokio::sync::mpsc;
 
+pub(crate) use first_flight::FirstFlight;
 pub(crate) use switch::{LegEvent, PunchEvent, StunMail, Switch, is_leg};
 pub(crate) use udp::{Udp, any_v6, mapped, unmapped};
 

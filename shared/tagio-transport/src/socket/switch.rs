@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::{
     budget::Budget,
     extra::Extras,
+    first_flight::FirstFlight,
     udp::{Udp, mapped, unmapped},
 };
 use crate::{
@@ -58,6 +59,8 @@ pub(crate) enum Outlet {
     Udp {
         relay: SocketAddr,
         channel: Channel,
+        /// Where packets are kept as well, while the leg is not bound.
+        opening: Option<Arc<FirstFlight>>,
     },
     /// Bounded in packets; when it is full, the packet is dropped: QUIC sends it again.
     Stream(mpsc::Sender<Vec<u8>>),
@@ -159,24 +162,34 @@ impl Switch {
         self.extras.towards(to).or_else(own)
     }
 
-    /// Enters a leg; from now on its packets are received. Returns its made-up address and a counter of
+    /// Enters a leg that is not bound yet; from now on its packets are received, and those sent to it go by UDP and are
+    /// kept. Returns its made-up address and a counter of
     /// packets received.
     pub(crate) fn add_leg(
         &self,
         relay: SocketAddr,
         channel: Channel,
+        flight: Arc<FirstFlight>,
         owner: mpsc::Sender<LegEvent>,
     ) -> (SocketAddr, Arc<AtomicU64>) {
         let relay = mapped(relay);
         let addr = made_up_addr();
         let received = Arc::new(AtomicU64::new(0));
-        let outlet = Outlet::Udp { relay, channel };
+        let outlet = Outlet::Udp { relay, channel, opening: Some(flight) };
         let mut legs = self.legs.write().expect(LOCK);
         let leg = Leg { outlet, carrier: Carrier::Udp, received: Arc::clone(&received) };
         legs.by_addr.insert(addr, leg);
         legs.by_channel.insert((relay, channel), addr);
         legs.owners.insert((relay, channel), owner);
         (addr, received)
+    }
+
+    /// A leg is bound by UDP: nothing more is kept.
+    pub(crate) fn carry_by_udp(&self, addr: SocketAddr) {
+        let mut legs = self.legs.write().expect(LOCK);
+        if let Some(Leg { outlet: Outlet::Udp { opening, .. }, .. }) = legs.by_addr.get_mut(&addr) {
+            *opening = None;
+        }
     }
 
     /// Makes a leg travel in a stream.
@@ -337,8 +350,11 @@ impl Switch {
                 }
                 Ok(())
             }
-            Some(Outlet::Udp { relay, channel }) => {
-                let Some(udp) = self.socket_for(relay) else { return Ok(()) };
+            Some(Outlet::Udp { relay, channel, opening }) => {
+                if let Some(flight) = opening {
+                    transmit.contents.chunks(segment).for_each(|packet| flight.keep(packet));
+                }
+                let Some(udp) = self.socket_for(relay).filter(|_| relay.port() != 0) else { return Ok(()) };
                 scratch.clear();
                 for packet in transmit.contents.chunks(segment) {
                     scratch.push(tag::DATA);

@@ -32,8 +32,9 @@ const MAIL_MAX: usize = 16;
 /// Room for an answer with attributes that nobody asked for.
 const ANSWER_BYTES_MAX: usize = 1500;
 
-/// Learns how the NAT in front of `switch`'s socket maps it: asks the relay, then all its other addresses at once.
-pub(crate) async fn probe(switch: &Switch, relay: SocketAddr) -> NatReport {
+/// Learns how the NAT in front of `switch`'s socket maps it: asks the relay, then, `answered` having been called, all its
+/// other addresses at once.
+pub(crate) async fn probe(switch: &Switch, relay: SocketAddr, answered: impl FnOnce()) -> NatReport {
     let relay = unmapped(relay);
     let local = local_addr_towards(switch, relay);
     // A socket that was bound just now counts as full until the runtime has looked at it.
@@ -41,6 +42,9 @@ pub(crate) async fn probe(switch: &Switch, relay: SocketAddr) -> NatReport {
         timeout(WAITS[0], udp.writable()).await.ok();
     }
     let first = ask(switch, &[relay]).await.pop().flatten();
+    if first.is_some() {
+        answered();
+    }
     let others =
         first.and_then(|reply| reply.other).map_or_else(Vec::new, |other| vantage_points(relay, other));
     let replies = ask(switch, &others).await;

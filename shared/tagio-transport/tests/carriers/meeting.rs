@@ -146,8 +146,8 @@ pub(crate) async fn meet(relay: &str, reach: &ReachSettings) -> Met {
                 _ => None,
             })
             .await;
-        let leg = endpoint.bind_leg(&route, grant).await.expect("the viewer's end");
-        let connection = timeout(LIMIT, endpoint.connect(leg.addr())).await.expect("in time").expect("QUIC");
+        let connecting = timeout(LIMIT, endpoint.connect_by_leg(&route, grant));
+        let (leg, connection) = connecting.await.expect("in time").expect("the viewer's end and QUIC");
         let connected = start.elapsed();
         let start = Instant::now();
         let (mut send, mut recv) = connection.open_bi().await.expect("a stream");

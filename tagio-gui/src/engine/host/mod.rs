@@ -252,6 +252,7 @@ impl Host {
 
     fn on_relay(&mut self, event: RelayEvent) {
         match event {
+            RelayEvent::Found(addr) => return self.house.endpoint.learn_nat(addr),
             RelayEvent::Online { welcome, relay_key, relay } => {
                 if let Some(addr) = relay.addr() {
                     self.house.endpoint.learn_nat(addr);

@@ -7,7 +7,7 @@ use tagio_session::{
     handshake::{Credential, HandshakeError, Verified, ViewerHandshake, ViewerIntent, ViewerStep},
 };
 use tagio_transport::{
-    ConnectError, Connection, RecvStream, RelayLeg, SendStream, StreamError,
+    ConnectError, Connection, LegConnectError, RecvStream, RelayLeg, SendStream, StreamError,
     lan::{self, LanKey},
     relay::{RelayEvent, RelayRoute},
 };
@@ -147,15 +147,16 @@ impl Viewer {
             return Err(sentences::key_changed().into());
         }
         self.progress(ConnectStep::Calling);
-        let leg = self.endpoint.bind_leg(&ringing.relay, ringing.leg).await;
-        let leg = leg.map_err(|error| sentences::no_leg(&error)).inspect_err(|_| self.end_call())?;
-        tracing::debug!("leg bound");
-        let connected = timeout(CONNECT_DEADLINE, self.endpoint.connect(leg.addr())).await;
-        match connected.unwrap_or(Err(ConnectError::TimedOut)) {
-            Ok(connection) => Ok((connection, leg, ringing.target_key)),
+        let connecting = timeout(CONNECT_DEADLINE, self.endpoint.connect_by_leg(&ringing.relay, ringing.leg));
+        match connecting.await.unwrap_or(Err(ConnectError::TimedOut.into())) {
+            Ok((leg, connection)) => Ok((connection, leg, ringing.target_key)),
             Err(error) => {
                 self.end_call();
-                Err(sentences::unreachable(&error).into())
+                Err(match error {
+                    LegConnectError::Leg(error) => sentences::no_leg(&error),
+                    LegConnectError::Connect(error) => sentences::unreachable(&error),
+                }
+                .into())
             }
         }
     }
@@ -283,6 +284,7 @@ impl Viewer {
         let Some(relay) = &mut self.relay else { return };
         while let Some(event) = relay.try_event() {
             match event {
+                RelayEvent::Found(addr) => self.endpoint.learn_nat(addr),
                 RelayEvent::Online { .. } => self.registered = true,
                 RelayEvent::Offline { .. } => self.registered = false,
                 // Answers to calls that were given up, and calls to a viewer, which takes none.
@@ -305,6 +307,7 @@ impl Viewer {
         let answered = timeout(CALL_DEADLINE, async {
             loop {
                 match relay.event().await {
+                    Some(RelayEvent::Found(addr)) => self.endpoint.learn_nat(addr),
                     Some(RelayEvent::Online { relay_key, .. }) => {
                         self.registered = true;
                         self.config.relay.pin(relay_key);
