@@ -32,7 +32,7 @@ const LOCAL_CONNECT: Duration = Duration::from_secs(5);
 /// Time for the rest of a visit's frame once its first byte is there.
 const FRAME: Duration = Duration::from_secs(5);
 /// A relay that cannot be reached, or does not want the connection, is not tried again in the same place sooner.
-pub(super) const DIAL_PAUSE: Duration = Duration::from_millis(300);
+const DIAL_PAUSE: Duration = Duration::from_millis(300);
 /// A connection that waits for longer goes, if more wait than are wanted.
 const SURPLUS: Duration = Duration::from_secs(POOL_IDLE_SECS as u64);
 

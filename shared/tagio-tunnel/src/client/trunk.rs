@@ -1,6 +1,6 @@
 //! The client's end of a trunk: made when the tunnel is opened, and again when it is lost.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use tagio_wire::tunnel::TunnelPreface;
 use tokio::{
@@ -11,10 +11,13 @@ use tracing::debug;
 
 use super::{
     connect::Way,
-    data::{DIAL_PAUSE, RELAY_CONNECT, dial},
+    data::{RELAY_CONNECT, dial},
     pool::Link,
 };
 use crate::{stream::Stream, trunk::Visitor};
+
+/// A trunk that is lost, or not wanted by the relay, is not tried again sooner: visitors can do without.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// Whether visitors shall share a connection. By bare TCP, whose place is a network that loses little: on others a
 /// lost packet would hold all of them up. A recorder of requests wants streams.
@@ -34,6 +37,6 @@ pub(super) async fn keep(link: Arc<Link>, visitors: mpsc::Sender<Visitor>) {
             Ok(_) => return,
             Err(error) => debug!(%error, "no trunk"),
         }
-        sleep(DIAL_PAUSE).await;
+        sleep(PAUSE).await;
     }
 }
