@@ -156,7 +156,8 @@ async fn what_flows_goes_on_by_a_connection_of_its_own() {
     let mut received = Vec::new();
     let all = async { tokio::join!(relay, client, sent, echoed, upload.read_to_end(&mut received)) };
     let (relay, client, (), (), read) = timeout(PATIENCE, all).await.unwrap();
-    (relay.unwrap(), client.unwrap(), read.unwrap());
+    relay.and(client).unwrap();
+    read.unwrap();
     let expected = [&much[..], b"and the rest"].concat();
     assert!(received == expected, "{} bytes of {}, or others", received.len(), expected.len());
     assert_eq!(met.inward.load(Ordering::Relaxed), expected.len() as u64);
@@ -167,12 +168,8 @@ async fn what_flows_goes_on_by_a_connection_of_its_own() {
 async fn who_breaks_the_rules_loses_the_trunk() {
     let piece = [0; 16 * 1024];
     let too_much = vec![TrunkFrame::Data(&piece); TRUNK_WINDOW_BYTES / piece.len() + 1];
-    let is_overrun = |error: &TrunkError| matches!(error, TrunkError::Overrun(_));
-    let is_opened = |error: &TrunkError| matches!(error, TrunkError::Opened);
     let open = vec![TrunkFrame::Open("192.0.2.1:9".parse().unwrap())];
-    let cases: [(Vec<TrunkFrame<'_>>, &dyn Fn(&TrunkError) -> bool); 2] =
-        [(too_much, &is_overrun), (open, &is_opened)];
-    for (frames, expected) in cases {
+    for (frames, is_overrun) in [(too_much, true), (open, false)] {
         let (near, mut far) = pair().await;
         let relay = Trunk::default();
         let lane = relay.open(1, "192.0.2.1:9".parse().unwrap()).unwrap();
@@ -182,8 +179,11 @@ async fn who_breaks_the_rules_loses_the_trunk() {
         let (ended, written) =
             timeout(PATIENCE, async { tokio::join!(running, far.write_all(&bytes)) }).await.unwrap();
         written.unwrap();
-        let error = ended.unwrap_err();
-        assert!(expected(&error), "{error}");
+        match ended.unwrap_err() {
+            TrunkError::Overrun(_) if is_overrun => {}
+            TrunkError::Opened if !is_overrun => {}
+            error => panic!("{error}"),
+        }
         assert!(lane.send(b"more").await.is_err());
     }
 }
