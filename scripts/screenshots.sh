@@ -45,6 +45,14 @@ is_still() {
   [[ $differing =~ ^[0-9]+$ ]] && [ "$differing" -lt 400 ]
 }
 
+# Whether a window looks quite different from a picture that was taken before: a question lies over it.
+is_covered() { # WINDOW NAME
+  import -window "$1" "$work/now.png"
+  local differing
+  differing=$(compare -metric AE -fuzz 5% "$work/now.png" "$pictures/$2-$theme.png" null: 2>&1) || true
+  [[ $differing =~ ^[0-9]+$ ]] && [ "$differing" -gt 50000 ]
+}
+
 # take NAME WINDOW
 take() {
   sleep 0.8
@@ -138,7 +146,7 @@ take_port_question() {
   take_hold '^asker$'
   sleep 0.5
   xdotool key shift+Insert key Return
-  sleep 4
+  wait_for 20 "the question for a port" is_covered "$home_window" home
   xdotool windowactivate --sync "$home_window"
   rest_pointer
   take port-question "$home_window"
@@ -155,7 +163,7 @@ take_question() {
   take_hold "${home_id:0:3} ${home_id:3:3}"
   xdotool key ctrl+v
   xdotool key Return
-  sleep 1
+  wait_for 20 "the question" is_covered "$home_window" home
   xdotool windowactivate --sync "$home_window"
   rest_pointer
   take question "$home_window"
