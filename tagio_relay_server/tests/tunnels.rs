@@ -157,9 +157,12 @@ async fn by_bare_tcp_only_visits_in_which_much_flows_take_a_connection() {
     })
     .await;
     let before = passed();
-    timeout(LONG, round_trip(relay.ingress, 1)).await.expect("it is served");
     // One that waited is taken, and another one made.
-    parts::wait_until(async || passed() > before).await;
+    parts::wait_until(async || {
+        timeout(LONG, round_trip(relay.ingress, 1)).await.expect("it is served");
+        passed() > before
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

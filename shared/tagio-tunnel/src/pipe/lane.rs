@@ -22,10 +22,10 @@ use crate::{
     tuning,
 };
 
-/// Bytes in a row, in large pieces, after which a visit is worth a connection of its own: more than a page with its
-/// pictures has at once.
+/// Bytes in large pieces after which a visit is worth a connection of its own: more than a page with its pictures has
+/// at once.
 const FLOWING_BYTES: usize = 256 * 1024;
-/// What is no large piece: the direction has paused.
+/// What is no large piece: half of what was counted is forgotten.
 const SMALL_BYTES: usize = COPY_BYTES / 4;
 
 /// As [`super::join`], between a socket and a lane.
@@ -86,7 +86,7 @@ impl Drop for Visit<'_> {
     }
 }
 
-/// Watches how much moves without a pause.
+/// Watches how much moves in large pieces.
 struct Course<'a> {
     flowing: &'a Notify,
     bytes: usize,
@@ -98,7 +98,7 @@ impl<'a> Course<'a> {
     }
 
     fn saw(&mut self, len: usize) {
-        self.bytes = if len < SMALL_BYTES { 0 } else { self.bytes + len };
+        self.bytes = if len < SMALL_BYTES { self.bytes / 2 } else { self.bytes + len };
         if self.bytes >= FLOWING_BYTES {
             self.bytes = 0;
             self.flowing.notify_one();
