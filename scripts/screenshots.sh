@@ -146,9 +146,10 @@ take_port_question() {
   take_hold '^asker$'
   sleep 0.5
   xdotool key shift+Insert key Return
-  wait_for 20 "the question for a port" is_covered "$home_window" home
+  sleep 0.5
   xdotool windowactivate --sync "$home_window"
   rest_pointer
+  wait_for 20 "the question for a port" is_covered "$home_window" home
   take port-question "$home_window"
   stop "$terminal"
 }
@@ -163,9 +164,10 @@ take_question() {
   take_hold "${home_id:0:3} ${home_id:3:3}"
   xdotool key ctrl+v
   xdotool key Return
-  wait_for 20 "the question" is_covered "$home_window" home
+  sleep 0.5
   xdotool windowactivate --sync "$home_window"
   rest_pointer
+  wait_for 20 "the question" is_covered "$home_window" home
   take question "$home_window"
   xdotool key --window "$home_window" Escape
   stop "$caller"

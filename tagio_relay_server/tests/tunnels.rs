@@ -6,7 +6,11 @@ mod common;
 mod parts;
 
 use std::{
-    sync::Arc,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -114,25 +118,59 @@ async fn a_relay_proves_its_key_and_that_it_knows_the_token() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn where_udp_is_swallowed_a_tunnel_comes_by_tls() {
-    let relay = parts::relay(|_| {}).await;
-    let local = echo().await;
-    // A box in between that passes TCP on, and takes UDP without an answer.
+/// A box between client and relay that passes TCP on. How many connections it has seen.
+async fn between(control: SocketAddr) -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let between = listener.local_addr().unwrap();
-    let _swallows = UdpSocket::bind(between).await.unwrap();
-    let control = relay.control;
+    let addr = listener.local_addr().unwrap();
+    let passed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&passed);
     let mut passing = JoinSet::new();
     passing.spawn(async move {
         let mut streams = JoinSet::new();
         while let Ok((mut near, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
             streams.spawn(async move {
                 let mut far = TcpStream::connect(control).await.unwrap();
                 let _ = copy_bidirectional(&mut near, &mut far).await;
             });
         }
     });
+    (addr, passed, passing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_bare_tcp_only_visits_in_which_much_flows_take_a_connection() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let (between, passed, _passing) = between(relay.control).await;
+    let config =
+        ClientConfig { port: between.port(), ..parts::by(config(&relay, local), CarrierChoice::Tcp) };
+    let _tunnel = Tunnel::open(config).await;
+    let passed = || passed.load(Ordering::Relaxed);
+    // The trunk is made beside the first ones that wait: the first visits may come before it.
+    parts::wait_until(async || {
+        let before = passed();
+        for _ in 0..20 {
+            assert_eq!(parts::exchange(relay.ingress, b"hello").await.unwrap(), b"hello");
+        }
+        passed() == before
+    })
+    .await;
+    let before = passed();
+    // One that waited is taken, and another one made.
+    parts::wait_until(async || {
+        timeout(LONG, round_trip(relay.ingress, 1)).await.expect("it is served");
+        passed() > before
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_udp_is_swallowed_a_tunnel_comes_by_tls() {
+    let relay = parts::relay(|_| {}).await;
+    let local = echo().await;
+    let (between, _passed, _passing) = between(relay.control).await;
+    let _swallows = UdpSocket::bind(between).await.unwrap();
     let tunnel = Tunnel::open(ClientConfig { port: between.port(), ..config(&relay, local) }).await;
     assert_eq!(tunnel.carrier, Carrier::Tls);
     assert_eq!(parts::exchange(relay.ingress, b"through").await.unwrap(), b"through");

@@ -13,4 +13,5 @@ pub mod inspect;
 pub mod pipe;
 pub mod proof;
 pub mod stream;
+pub mod trunk;
 pub mod tuning;

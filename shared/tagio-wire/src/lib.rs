@@ -18,6 +18,7 @@ pub mod nat;
 pub mod picture;
 pub mod port;
 pub mod session;
+pub mod trunk;
 pub mod tunnel;
 
 pub use codec::{DecodeError, decode, encode};

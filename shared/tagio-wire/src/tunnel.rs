@@ -4,8 +4,8 @@
 //! [`TunnelPreface`], or speaks yamux. A control connection, or the first stream by QUIC, is a Noise greeting
 //! ([`NOISE_NX`]), then frames of `u16be length` + one bincode message: [`Open`], [`OpenReply`], after that
 //! [`ClientNote`] and [`RelayNote`]. A data connection carries [`DataHello`], waits, gets one frame with a [`Visit`],
-//! and is that visitor's bytes from then on. By QUIC the relay opens a stream for each visitor, which begins with the
-//! [`Visit`].
+//! and is that visitor's bytes from then on. A [`trunk`](crate::trunk) carries many visitors' small pieces. By QUIC the
+//! relay opens a stream for each visitor, which begins with the [`Visit`].
 
 use std::{fmt, net::SocketAddr};
 
@@ -51,6 +51,8 @@ pub enum TunnelPreface {
     Control,
     /// A connection for one visitor.
     Data,
+    /// A connection that many visitors share: see [`crate::trunk`].
+    Trunk,
 }
 
 impl TunnelPreface {
@@ -60,13 +62,14 @@ impl TunnelPreface {
         let kind = match self {
             Self::Control => 0x10,
             Self::Data => 0x11,
+            Self::Trunk => 0x12,
         };
         [m[0], m[1], m[2], m[3], m[4], m[5], m[6], kind]
     }
 
     /// The preface that these bytes spell.
     pub fn parse(bytes: [u8; Preface::LEN]) -> Option<Self> {
-        [Self::Control, Self::Data].into_iter().find(|preface| preface.bytes() == bytes)
+        [Self::Control, Self::Data, Self::Trunk].into_iter().find(|preface| preface.bytes() == bytes)
     }
 }
 
@@ -198,7 +201,7 @@ pub enum RelayNote {
     Replaced,
 }
 
-/// The first frame of a data connection.
+/// The first frame of a data connection or a trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataHello {
     /// See [`Opened::session`].
@@ -225,4 +228,7 @@ pub enum Carries {
     Stream,
     /// Datagrams, each behind `u16be length`.
     Datagrams,
+    /// The rest of a stream that has begun in the trunk under the same number, from where either direction says
+    /// [`Moved`](crate::trunk::TrunkFrame::Moved).
+    Rest,
 }

@@ -15,6 +15,7 @@ use tagio_tunnel::{
         Stream,
         quic::{self, Incoming},
     },
+    trunk::{TrunkError, TrunkSlot},
     tuning,
 };
 use tagio_wire::{
@@ -72,9 +73,10 @@ impl Drop for Seat<'_> {
         let session = desk.sessions.remove(&self.id);
         drop(desk);
         if let Some(session) = session
-            && let Line::Pool { pool, .. } = &session.line
+            && let Line::Pool { pool, trunk, .. } = &session.line
         {
             pool.clear();
+            trunk.close();
         }
     }
 }
@@ -145,13 +147,22 @@ async fn serve_opened(tunnels: &Arc<Tunnels>, mut stream: Stream, client: Client
     match TunnelPreface::parse(preface).ok_or(Denial::BadPreface)? {
         TunnelPreface::Data => {
             // From here on the session's own limits count.
-            let hello: DataHello = read_by(&mut stream, client.deadline).await?;
-            drop(client.pass);
-            take_data(tunnels, &hello, stream)
+            let session = hear_data(tunnels, &mut stream, client).await?;
+            let Line::Pool { pool, .. } = &session.line else { return Err(Denial::TunnelUnknown) };
+            pool.put(stream)
+        }
+        TunnelPreface::Trunk => {
+            let session = hear_data(tunnels, &mut stream, client).await?;
+            serve_trunk(&session, stream).await
         }
         TunnelPreface::Control => {
             let binding = stream.binding().map_err(|_| Denial::Tls)?;
-            let line = |notes| Line::Pool { pool: Pool::default(), pool_key: random_secret(), notes };
+            let line = |notes| Line::Pool {
+                pool: Pool::default(),
+                pool_key: random_secret(),
+                trunk: TrunkSlot::default(),
+                notes,
+            };
             Box::pin(serve_control(tunnels, stream, binding, client, line)).await
         }
     }
@@ -212,13 +223,24 @@ async fn read_by<T: serde::de::DeserializeOwned>(
     })
 }
 
-fn take_data(tunnels: &Tunnels, hello: &DataHello, stream: Stream) -> Result<(), Denial> {
+/// The session that a data connection or trunk belongs to.
+async fn hear_data(tunnels: &Tunnels, stream: &mut Stream, client: Client) -> Result<Arc<Session>, Denial> {
+    let hello: DataHello = read_by(stream, client.deadline).await?;
     let session = tunnels.desk().sessions.get(&SessionId(hello.session)).cloned();
-    match session.as_deref().map(|session| &session.line) {
-        Some(Line::Pool { pool, pool_key, .. }) if proof::is_same(pool_key, &hello.pool_key) => {
-            pool.put(stream)
+    session.filter(|session| session.has_key(&hello.pool_key)).ok_or(Denial::TunnelUnknown)
+}
+
+/// Serves a trunk to its end. One session has one: a newer one ends it.
+async fn serve_trunk(session: &Session, stream: Stream) -> Result<(), Denial> {
+    let (Line::Pool { trunk, .. }, Stream::Tcp(stream)) = (&session.line, stream) else {
+        return Err(Denial::TunnelMessage);
+    };
+    match trunk.renew().run(stream, None).await {
+        Ok(()) | Err(TrunkError::Io(_)) => Ok(()),
+        Err(error) => {
+            debug!(session = session.id.0, %error, "trunk");
+            Err(Denial::TunnelMessage)
         }
-        _ => Err(Denial::TunnelUnknown),
     }
 }
 

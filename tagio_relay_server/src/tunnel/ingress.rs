@@ -1,6 +1,6 @@
 //! Visitors: by what they say first it is found out which tunnel they want.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tagio_relay_core::{
     Denial,
@@ -11,16 +11,18 @@ use tagio_relay_core::{
 };
 use tagio_tunnel::{
     pipe::{self, End},
+    trunk::Lane,
     tuning,
 };
 use tokio::{
     io::AsyncReadExt,
     net::TcpStream,
+    sync::Notify,
     time::{Instant, timeout_at},
 };
 use tracing::debug;
 
-use super::{Tunnels, http, session::Way};
+use super::{Tunnels, Visiting, http, session::Way};
 
 /// A visitor that says nothing for this long waits for the service to begin, as with SSH or SMTP.
 const FIRST_WORD: Duration = Duration::from_secs(1);
@@ -124,13 +126,43 @@ async fn carry(
     }
     let request = visiting.request;
     debug!(request, %peer, ?route, "visitor");
-    let carried = match visiting.open(peer, head).await? {
-        Way::Stream(mut data) => pipe::join_stream(&mut stream, &mut data, End::Relay, &tunnels.meter).await,
-        Way::Yamux(mut data) => pipe::join_copied(&mut stream, &mut data, End::Relay, &tunnels.meter).await,
+    let carried = if let Some(lane) = visiting.lane(peer) {
+        carry_by_lane(&visiting, &mut stream, peer, head, lane).await
+    } else {
+        match visiting.open(peer, head).await? {
+            Way::Stream(mut data) => {
+                pipe::join_stream(&mut stream, &mut data, End::Relay, &tunnels.meter).await
+            }
+            Way::Yamux(mut data) => {
+                pipe::join_copied(&mut stream, &mut data, End::Relay, &tunnels.meter).await
+            }
+        }
     };
     match carried {
         Ok(()) => debug!(request, "visitor left"),
         Err(error) => debug!(request, %error, "visitor cut off"),
     }
     Ok(())
+}
+
+/// Carries it in the trunk, and by a connection of its own once it needs one.
+async fn carry_by_lane(
+    visiting: &Visiting,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+    head: &[u8],
+    lane: Lane,
+) -> io::Result<()> {
+    lane.send(head).await?;
+    let flowing = Notify::new();
+    let rest = async {
+        loop {
+            flowing.notified().await;
+            // Where there is none it stays in its lane, and asks again when as much has flowed.
+            if let Some(stream) = visiting.rest(peer).await {
+                break stream;
+            }
+        }
+    };
+    pipe::join_lane(stream, lane, End::Relay, &flowing, rest, &visiting.tunnels.meter).await
 }

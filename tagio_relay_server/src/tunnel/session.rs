@@ -1,20 +1,21 @@
 //! One tunnel that stands: what visitors need to know of it.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use tagio_relay_core::{
     Denial,
     tunnel::{Access, SessionId},
 };
 use tagio_tunnel::{
-    frames,
+    frames, proof,
     stream::{
         Stream,
         quic::{self, Connection},
     },
+    trunk::{Lane, TrunkSlot},
 };
 use tagio_wire::tunnel::{Carries, Manners, RelayNote, TunnelSecret, Visit};
-use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -38,8 +39,8 @@ pub(super) struct Session {
 
 /// How visitors' bytes get to the client.
 pub(super) enum Line {
-    /// Connections of their own; notes go to the control connection.
-    Pool { pool: Pool, pool_key: TunnelSecret, notes: mpsc::Sender<RelayNote> },
+    /// A trunk where there is one, and connections of their own; notes go to the control connection.
+    Pool { pool: Pool, pool_key: TunnelSecret, trunk: TrunkSlot, notes: mpsc::Sender<RelayNote> },
     /// Streams of one QUIC connection; notes go to the first one.
     Quic { connection: Connection, notes: mpsc::Sender<RelayNote> },
     /// All in one.
@@ -61,6 +62,11 @@ impl Session {
         }
     }
 
+    /// Whether a data connection that shows this key is its own.
+    pub(super) fn has_key(&self, shown: &TunnelSecret) -> bool {
+        matches!(&self.line, Line::Pool { pool_key, .. } if proof::is_same(pool_key, shown))
+    }
+
     /// The relay is about to stop.
     pub(super) fn drain(&self) {
         self.note(RelayNote::Draining);
@@ -71,8 +77,24 @@ impl Session {
 }
 
 impl Visiting {
+    /// A lane in the trunk for this visit, where there is a trunk.
+    pub(super) fn lane(&self, from: SocketAddr) -> Option<Lane> {
+        match &self.session.line {
+            Line::Pool { trunk, .. } => trunk.open(self.request, from),
+            Line::Quic { .. } | Line::Yamux(_) => None,
+        }
+    }
+
+    /// A connection of its own for a visit that has a lane.
+    pub(super) async fn rest(&self, from: SocketAddr) -> Option<TcpStream> {
+        match self.open_stream(from, Carries::Rest, &[]).await {
+            Ok(Stream::Tcp(stream)) => Some(stream),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// Gets a way for this visit. `head` are the visitor's first bytes, where they were read already.
-    pub(super) async fn open(&self, from: std::net::SocketAddr, head: &[u8]) -> Result<Way, Denial> {
+    pub(super) async fn open(&self, from: SocketAddr, head: &[u8]) -> Result<Way, Denial> {
         let lost = |_: io::Error| Denial::TunnelWait;
         if let Line::Yamux(line) = &self.session.line {
             let mut stream = line.open(self.tunnels.relay.limits().tunnel_wait()).await?;
@@ -87,7 +109,7 @@ impl Visiting {
     /// As [`Visiting::open`], for a client of our own kind.
     pub(super) async fn open_stream(
         &self,
-        from: std::net::SocketAddr,
+        from: SocketAddr,
         carries: Carries,
         head: &[u8],
     ) -> Result<Stream, Denial> {

@@ -1,11 +1,12 @@
 //! One data connection: made ahead, waits for its visitor, brings it to a local target.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tagio_wire::tunnel::{Carries, DataHello, POOL_IDLE_SECS, TunnelPreface, Visit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Notify,
     time::{sleep, timeout},
 };
 use tracing::{debug, warn};
@@ -14,17 +15,18 @@ use super::{
     connect::{self, Way},
     flow,
     pool::{Entry, Link, Stage},
-    targets::Target,
+    targets::{Target, VisitGuard},
 };
 use crate::{
     frames, inspect,
     pipe::{self, End},
     stream::Stream,
+    trunk::Visitor,
     tuning,
 };
 
 /// Time to reach the relay.
-const RELAY_CONNECT: Duration = Duration::from_secs(10);
+pub(super) const RELAY_CONNECT: Duration = Duration::from_secs(10);
 /// Time to reach a local target.
 const LOCAL_CONNECT: Duration = Duration::from_secs(5);
 /// Time for the rest of a visit's frame once its first byte is there.
@@ -36,7 +38,7 @@ const SURPLUS: Duration = Duration::from_secs(POOL_IDLE_SECS as u64);
 
 /// Serves one connection to its end.
 pub(super) async fn serve(link: Arc<Link>, mut entry: Entry, idle_wanted: usize) {
-    let dialled = timeout(RELAY_CONNECT, dial(&link)).await;
+    let dialled = timeout(RELAY_CONNECT, dial(&link, TunnelPreface::Data)).await;
     let mut stream = match dialled.map_err(io::Error::from).flatten() {
         Ok(stream) => stream,
         Err(error) => {
@@ -70,16 +72,23 @@ async fn attend(link: &Link, stream: Stream, visit: &Visit) {
     match visit.carries {
         Carries::Stream => serve_stream(link, stream, visit).await,
         Carries::Datagrams => serve_flow(link, stream, visit).await,
+        // A visit that knows nothing of it has no use for it.
+        Carries::Rest => {
+            if let Stream::Tcp(stream) = stream {
+                link.trunk.hand_over(visit.request, stream);
+            }
+        }
     }
 }
 
-async fn dial(link: &Link) -> io::Result<Stream> {
+/// Makes a connection of this kind for the session.
+pub(super) async fn dial(link: &Link, preface: TunnelPreface) -> io::Result<Stream> {
     let Way::Dialled { at, tls } = &link.way else { return Err(io::ErrorKind::Unsupported.into()) };
     let stream = TcpStream::connect(at).await?;
     tuning::tune(&stream);
     let mut stream = connect::wrap(stream, tls.as_ref()).await?;
     let hello = DataHello { session: link.session, pool_key: link.pool_key };
-    stream.write_all(&[&TunnelPreface::Data.bytes()[..], &frames::frame(&hello)].concat()).await?;
+    stream.write_all(&[&preface.bytes()[..], &frames::frame(&hello)].concat()).await?;
     stream.flush().await?;
     Ok(stream)
 }
@@ -104,19 +113,53 @@ async fn wait(
 }
 
 async fn serve_stream(link: &Link, mut stream: Stream, visit: &Visit) {
-    let Visit { request, from, .. } = visit;
+    let Some(reached) = reach(link, visit.request, visit.from).await else { return stream.abort() };
+    let passed = pass(link, stream, reached.local, reached.target).await;
+    log_end(visit.request, &passed);
+}
+
+/// Serves a visitor that has come by the trunk. Its lane is reset where nobody answers.
+pub(super) async fn serve_visitor(link: Arc<Link>, _entry: Entry, visitor: Visitor) {
+    let Visitor { request, from, lane, rest } = visitor;
+    let Some(mut reached) = reach(&link, request, from).await else { return };
+    // It is the relay that sees to the rest.
+    let flowing = Notify::new();
+    let rest = async {
+        match rest.await {
+            Ok(stream) => stream,
+            // The trunk has ended, and the lane with it.
+            Err(_) => pending().await,
+        }
+    };
+    let joined = pipe::join_lane(&mut reached.local, lane, End::Client, &flowing, rest, &link.meter).await;
+    log_end(request, &joined);
+}
+
+fn log_end(request: u64, ended: &io::Result<()>) {
+    match ended {
+        Ok(()) => debug!(request, "visitor left"),
+        Err(error) => debug!(request, %error, "visitor cut off"),
+    }
+}
+
+/// A local service that answers.
+struct Reached<'a> {
+    local: TcpStream,
+    target: &'a Target,
+    _visit: VisitGuard<'a>,
+}
+
+/// Finds one for a visitor.
+async fn reach(link: &Link, request: u64, from: SocketAddr) -> Option<Reached<'_>> {
     for index in link.targets.in_order() {
         let target = &link.targets.list()[index];
         match connect(target).await {
             Ok(local) => {
                 link.targets.set_up(index, true);
-                let _visit = link.targets.begin_visit(index);
+                let visit = link.targets.begin_visit(index);
                 debug!(request, %from, %target, "visitor");
                 tuning::tune(&local);
-                return match pass(link, stream, local, target).await {
-                    Ok(()) => debug!(request, "visitor left"),
-                    Err(error) => debug!(request, %error, "visitor cut off"),
-                };
+                return Some(Reached { local, target, _visit: visit });
             }
             Err(error) => {
                 link.targets.set_up(index, false);
@@ -124,7 +167,7 @@ async fn serve_stream(link: &Link, mut stream: Stream, visit: &Visit) {
             }
         }
     }
-    stream.abort();
+    None
 }
 
 /// Moves a visitor's bytes; requests are recorded on the way where somebody wants to look at them.

@@ -7,6 +7,7 @@ mod flow;
 mod pool;
 mod session;
 mod targets;
+mod trunk;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 

@@ -10,14 +10,18 @@ use std::{
 };
 
 use tagio_wire::tunnel::TunnelSecret;
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
 use tracing::error;
 
-use super::{connect::Way, data, targets::Targets};
+use super::{connect::Way, data, targets::Targets, trunk};
 use crate::{
     inspect::Recorder,
     pipe::Meter,
     stream::{Stream, quic},
+    trunk::{TrunkSlot, VISITORS_QUEUE, Visitor},
 };
 
 /// Connections that are made at once. With those that wait they stay below the openings that a relay bears from one
@@ -34,6 +38,15 @@ pub(super) struct Link {
     pub(super) targets: Arc<Targets>,
     pub(super) meter: Arc<Meter>,
     pub(super) recorder: Option<Arc<Recorder>>,
+    pub(super) trunk: TrunkSlot,
+}
+
+/// Who has come.
+pub(super) enum Arrival {
+    /// By a stream that the relay has opened.
+    Stream(Stream),
+    /// By the trunk.
+    Visitor(Visitor),
 }
 
 /// How far a data connection is.
@@ -103,6 +116,8 @@ pub(super) struct Pool {
     link: Arc<Link>,
     census: Arc<Census>,
     tasks: JoinSet<()>,
+    /// Of the trunk.
+    visitors: mpsc::Receiver<Visitor>,
     /// Connections that are to wait; 0 once no more visitors are wanted.
     idle_wanted: usize,
 }
@@ -113,26 +128,37 @@ impl Pool {
             Way::Dialled { .. } => wanted.min(IDLE_MAX),
             Way::Quic { .. } => 0,
         };
-        Self { link: Arc::new(link), census: Arc::default(), tasks: JoinSet::new(), idle_wanted }
+        let (link, mut tasks) = (Arc::new(link), JoinSet::new());
+        let (sender, visitors) = mpsc::channel(VISITORS_QUEUE);
+        if trunk::is_wanted(&link) {
+            tasks.spawn(trunk::keep(Arc::clone(&link), sender));
+        }
+        Self { link, census: Arc::default(), tasks, visitors, idle_wanted }
     }
 
-    /// The next stream that the relay opens, where it does.
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
-        match &self.link.way {
-            Way::Dialled { .. } => pending().await,
-            Way::Quic { connection, .. } => quic::accept(connection).await,
+    /// Waits until somebody comes, but for those that a data connection waits for. `None`: it is worth to look whether
+    /// some connections are missing.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Arrival>> {
+        let streams = async {
+            match &self.link.way {
+                Way::Dialled { .. } => pending().await,
+                Way::Quic { connection, .. } => quic::accept(connection).await,
+            }
+        };
+        tokio::select! {
+            Some(visitor) = self.visitors.recv() => Ok(Some(Arrival::Visitor(visitor))),
+            stream = streams => stream.map(|stream| Some(Arrival::Stream(stream))),
+            () = self.census.changed.notified() => Ok(None),
         }
     }
 
     /// Serves it.
-    pub(super) fn receive(&mut self, stream: Stream) {
-        let entry = Entry::new(Arc::clone(&self.census), Stage::Visit);
-        self.tasks.spawn(data::serve_opened(Arc::clone(&self.link), entry, stream));
-    }
-
-    /// Waits until it is worth to look whether some are missing.
-    pub(super) async fn changed(&self) {
-        self.census.changed.notified().await;
+    pub(super) fn receive(&mut self, arrival: Arrival) {
+        let (link, entry) = (Arc::clone(&self.link), Entry::new(Arc::clone(&self.census), Stage::Visit));
+        match arrival {
+            Arrival::Stream(stream) => self.tasks.spawn(data::serve_opened(link, entry, stream)),
+            Arrival::Visitor(visitor) => self.tasks.spawn(data::serve_visitor(link, entry, visitor)),
+        };
     }
 
     /// Visitors that are here.

@@ -25,6 +25,7 @@ use crate::{
     frames,
     proof::{self, Prover},
     stream::Stream,
+    trunk::TrunkSlot,
 };
 
 /// Time for connecting and opening together: four round trips over a satellite with loss.
@@ -109,6 +110,7 @@ impl Session {
             targets: Arc::clone(&targets),
             meter: config.meter,
             recorder: config.recorder,
+            trunk: TrunkSlot::default(),
         };
         let pool = Pool::new(link, opened.pool.into());
         Serving { write, notes, pool, targets, healthy: true, tasks }.run(stop, config.drain).await
@@ -142,9 +144,9 @@ impl Serving {
                         return ended;
                     }
                 }
-                () = self.pool.changed() => self.pool.fill(),
-                stream = self.pool.accept() => match stream {
-                    Ok(stream) => self.pool.receive(stream),
+                arrival = self.pool.next() => match arrival {
+                    Ok(Some(arrival)) => self.pool.receive(arrival),
+                    Ok(None) => self.pool.fill(),
                     Err(error) => return Ended::Lost(format!("the relay is gone: {error}")),
                 },
                 _ = checks.tick() => self.check().await,

@@ -2,10 +2,11 @@
 //!
 //! A direction that has ended on one side is ended on the other and no more: whoever has said all may still listen.
 //! Between two sockets small pieces are copied; on Linux, what flows without a pause moves by `splice` and is never seen
-//! by the program. What is encrypted in between is copied.
+//! by the program. What is encrypted in between is copied, and so is what shares a trunk.
 //! A direction that waits holds no memory.
 
 mod copy;
+mod lane;
 #[cfg(target_os = "linux")]
 mod splice;
 
@@ -15,14 +16,13 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
 };
 
 use crate::{stream::Stream, tuning};
+
+pub use lane::join_lane;
 
 /// Bytes that are copied at once: what a page of text fits into.
 const COPY_BYTES: usize = 32 * 1024;
@@ -92,11 +92,8 @@ where
 /// Of the connection that broke.
 pub async fn join(visitor: &mut TcpStream, local: &mut TcpStream, meter: &Meter) -> io::Result<()> {
     let mut pair = Pair { a: visitor, b: local, is_done: false };
-    let (from_visitor, to_visitor) = pair.a.split();
-    let (from_local, to_local) = pair.b.split();
-    let inward = flow(from_visitor, to_local, &meter.inward);
-    let outward = flow(from_local, to_visitor, &meter.outward);
-    tokio::try_join!(inward, outward)?;
+    let (visitor, local) = (&*pair.a, &*pair.b);
+    tokio::try_join!(flow(visitor, local, &meter.inward), flow(local, visitor, &meter.outward))?;
     pair.is_done = true;
     Ok(())
 }
@@ -136,18 +133,21 @@ impl<A: Abort, B: Abort> Drop for Pair<'_, A, B> {
 }
 
 /// Moves one direction to its end, and tells the receiver.
-async fn flow(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, count: &AtomicU64) -> io::Result<()> {
+async fn flow(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result<()> {
     loop {
-        match copy_small(&mut from, &mut to, count).await? {
-            Pause::Ended => break,
+        match copy_small(from, to, count).await? {
+            Pause::Ended => return finish(to),
             #[cfg(target_os = "linux")]
-            Pause::Flowing => match splice::splice(from.as_ref(), to.as_ref(), count).await? {
-                splice::Pause::Ended => break,
+            Pause::Flowing => match splice::splice(from, to, count).await? {
+                splice::Pause::Ended => return finish(to),
                 splice::Pause::Quiet => {}
             },
         }
     }
-    match tuning::finish(to.as_ref()) {
+}
+
+fn finish(to: &TcpStream) -> io::Result<()> {
+    match tuning::finish(to) {
         // It has left already, and wants no end.
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
         finished => finished,
@@ -163,19 +163,20 @@ enum Pause {
     Flowing,
 }
 
-async fn copy_small(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &AtomicU64) -> io::Result<Pause> {
+async fn copy_small(from: &TcpStream, to: &TcpStream, count: &AtomicU64) -> io::Result<Pause> {
     #[cfg(target_os = "linux")]
     let mut full_reads = 0;
     loop {
         from.readable().await?;
         // Made when there is something to read and dropped before the next wait: idle connections are many.
         let mut buffer = Vec::with_capacity(COPY_BYTES);
-        // Not `try_read`: this one knows that a buffer it could not fill leaves nothing behind, which saves a call.
-        let read = from.read_buf(&mut buffer).await?;
-        if read == 0 {
-            return Ok(Pause::Ended);
-        }
-        to.write_all(&buffer).await?;
+        let read = match from.try_read_buf(&mut buffer) {
+            Ok(0) => return Ok(Pause::Ended),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        };
+        write_all(to, &buffer).await?;
         count.fetch_add(read as u64, Ordering::Relaxed);
         #[cfg(target_os = "linux")]
         {
@@ -185,4 +186,16 @@ async fn copy_small(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, count: &Ato
             }
         }
     }
+}
+
+async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

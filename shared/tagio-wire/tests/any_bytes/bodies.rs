@@ -11,6 +11,7 @@ use tagio_wire::{
     picture::{CursorUpdate, UpdateHeader, VideoHeader},
     port::{PortPiece, PortReply, PortRequest},
     session::{AuthFinish, AuthReply, AuthRequest, HostMessage, StreamKind, ViewWish, ViewerMessage},
+    trunk::TrunkFrame,
     tunnel::{ClientNote, DataHello, Open, OpenReply, RelayNote, Visit},
 };
 
@@ -68,6 +69,13 @@ pub(crate) fn messages(data: &[u8]) -> usize {
     }
     if let Some(piece) = PortPiece::parse(data) {
         assert_eq!(piece.bytes(), data);
+        taken += 1;
+    }
+    if let Ok(Some((visit, frame, len))) = TrunkFrame::parse(data) {
+        let mut bytes = Vec::new();
+        frame.put(visit, &mut bytes);
+        let again = TrunkFrame::parse(&bytes).expect("it was written here").expect("all of it");
+        assert!((again.0, again.1) == (visit, frame) && len <= data.len());
         taken += 1;
     }
     if let Some(first) = data.first_chunk() {

@@ -19,6 +19,7 @@ use tagio_wire::{
         AuthRequest, Candidates, HostMessage, Monitor, Permission, ProofRequest, SecretKind, ViewWish,
         ViewerMessage,
     },
+    trunk::TrunkFrame,
     tunnel::{ClientNote, Manners, Open, OpenReply, Opened, Place, RelayNote, TunnelSecret},
 };
 
@@ -73,10 +74,19 @@ fn honest() -> Vec<Vec<u8>> {
         encode(&OpenReply::Opened(opened)),
         encode(&ClientNote::Healthy(true)),
         encode(&RelayNote::Dial(5)),
+        frame(TrunkFrame::Open(([192, 0, 2, 7], 9).into())),
+        frame(TrunkFrame::Data(&[8; 100])),
+        frame(TrunkFrame::Credit(32_768)),
         encode(&InputEvent::Text("grüße".to_owned())),
         Datagram::Punch { token: PunchToken([1; 8]) }.bytes(),
         Datagram::Data { channel: Channel(4), packet: &[5; 100] }.bytes(),
     ]
+}
+
+fn frame(frame: TrunkFrame<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.put(7, &mut bytes);
+    bytes
 }
 
 /// Bends bits and numbers, cuts, or puts noise at the end.
