@@ -114,13 +114,11 @@ async fn send(
     count: &AtomicU64,
 ) -> io::Result<()> {
     loop {
-        tokio::select! {
-            biased;
-            to = own.wait() => {
-                lane.moved();
-                return flow(from.as_ref(), to, count).await;
-            }
-            ready = from.readable() => ready?,
+        from.as_ref().readable().await?;
+        // With nothing to send there was no reason to move.
+        if let Some(to) = own.get() {
+            lane.moved();
+            return flow(from.as_ref(), to, count).await;
         }
         // Made when there is something to read and dropped before the next wait: idle connections are many.
         let mut buffer = Vec::with_capacity(COPY_BYTES);
