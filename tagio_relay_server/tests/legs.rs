@@ -87,6 +87,27 @@ async fn first_packets_reach_an_end_that_comes_later() {
 }
 
 #[tokio::test]
+async fn an_end_at_home_begins_before_it_shows_a_cookie() {
+    let relay = Relay::start().await;
+    let (_caller, _target, a, b) = grants(&relay).await;
+    let (a, b) = (UdpEnd::at_home(&relay, a).await, UdpEnd::bound(&relay, b).await);
+    a.send(&Datagram::Bind { grant: a.grant, cookie: [0; 16] }).await;
+    a.send_packet(b"question").await;
+    assert_eq!(b.recv_packet().await, b"question");
+    let answer = a.recv().await.unwrap();
+    let Some(Datagram::Challenge { cookie, .. }) = Datagram::parse(&answer) else { panic!("{answer:?}") };
+    for packet in [b"first", b"other", b"third"] {
+        b.send_packet(packet).await;
+    }
+    assert_eq!([a.recv_packet().await, a.recv_packet().await], [b"first", b"other"]);
+    assert!(a.is_silent().await, "no more than a first flight");
+    a.send(&Datagram::Bind { grant: a.grant, cookie }).await;
+    let answer = a.recv().await.unwrap();
+    assert!(matches!(Datagram::parse(&answer), Some(Datagram::Bound { .. })), "{answer:?}");
+    assert_eq!(a.recv_packet().await, b"third");
+}
+
+#[tokio::test]
 async fn an_end_without_a_cookie_or_with_a_wrong_token_gets_nothing() {
     let relay = Relay::start().await;
     let (_caller, _target, a, b) = grants(&relay).await;

@@ -41,6 +41,8 @@ use tokio_util::sync::CancellationToken;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Any free port, IPv4 only.
 pub const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// The same, of an address that no control connection comes from.
+const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), 0);
 
 /// Settings for a relay on a free port that keeps its things in `dir`.
 pub fn config(dir: &Path) -> Config {
@@ -336,8 +338,18 @@ pub struct UdpEnd {
 }
 
 impl UdpEnd {
+    /// Not where its client's control connection comes from: the relay wants to see a cookie.
     pub async fn new(relay: &Relay, grant: LegGrant) -> Self {
-        let socket = UdpSocket::bind(ANY).await.unwrap();
+        Self::at(ELSEWHERE, relay, grant).await
+    }
+
+    /// Where its client's control connection comes from.
+    pub async fn at_home(relay: &Relay, grant: LegGrant) -> Self {
+        Self::at(ANY, relay, grant).await
+    }
+
+    async fn at(addr: SocketAddr, relay: &Relay, grant: LegGrant) -> Self {
+        let socket = UdpSocket::bind(addr).await.unwrap();
         socket.connect(relay.addr).await.unwrap();
         Self { socket, grant }
     }
