@@ -179,7 +179,7 @@ impl<K: Ord + Copy> PathCore<K> {
             last_round: None,
             started,
             stats: StatsBook::new(),
-            facts: PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO },
+            facts: PathFacts::new(kind),
             report: PathReport { own, ..PathReport::default() },
             look_at: now,
             is_fresh: false,
@@ -410,8 +410,9 @@ impl<K: Ord + Copy> PathCore<K> {
         // other one; what was under way with it never comes then, however well the path in use answers.
         self.draining.retain(|id, _| counters(*id).is_some());
         let drained = self.draining.values().map(|since| now.saturating_duration_since(*since)).max();
-        let silence = self.selector.silence(now).max(drained.unwrap_or_default());
-        self.facts = PathFacts { kind, rtt: sample.rtt, silence };
+        let unanswered = self.selector.silence(now);
+        let silence = unanswered.max(drained.unwrap_or_default());
+        self.facts = PathFacts { kind, rtt: sample.rtt, silence, unanswered };
         if let Some(deadline) = self.selector.deadline().filter(|at| *at > now) {
             self.look_at = self.look_at.min(deadline);
         }

@@ -65,8 +65,17 @@ pub struct PathFacts {
     pub kind: PathKind,
     /// Round trip.
     pub rtt: Duration,
-    /// How long something has been on its way with nothing back.
+    /// How long something has been on its way with nothing back, also on a path that was given up: QUIC may keep what was
+    /// under way there for good.
     pub silence: Duration,
+    /// The same, on the path in use alone.
+    pub unanswered: Duration,
+}
+
+impl PathFacts {
+    fn new(kind: PathKind) -> Self {
+        Self { kind, rtt: Duration::ZERO, silence: Duration::ZERO, unanswered: Duration::ZERO }
+    }
 }
 
 /// Owns the task that looks after a session's paths.
@@ -127,8 +136,7 @@ impl Paths {
             Some(addr) if is_leg(addr) => PathKind::Relay,
             _ => PathKind::Direct,
         };
-        let (facts_tx, facts) =
-            watch::channel(PathFacts { kind, rtt: Duration::ZERO, silence: Duration::ZERO });
+        let (facts_tx, facts) = watch::channel(PathFacts::new(kind));
         let (report_tx, report) =
             watch::channel(PathReport { own: own.endpoint.nat().mapping, ..PathReport::default() });
         let (stats_tx, stats) = watch::channel(PathStats::default());

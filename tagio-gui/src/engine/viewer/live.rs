@@ -411,7 +411,9 @@ impl Live {
         if self.call_at.is_none() {
             self.call_again(viewer);
         }
-        if facts.silence > SILENCE_MAX {
+        // One whose path answers is given up only for a new one, which the relay has to be there for.
+        let can_reconnect = viewer.registered || viewer.relay.is_none();
+        if facts.unanswered > SILENCE_MAX || (facts.silence > SILENCE_MAX && can_reconnect) {
             return Some(Over::Lost(Lost::TimedOut));
         }
         let rtt = Some(Duration::from_millis(facts.rtt.as_millis() as u64)).filter(|_| !facts.rtt.is_zero());
