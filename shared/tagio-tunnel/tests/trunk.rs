@@ -99,6 +99,23 @@ async fn who_does_not_read_holds_nobody_else_up() {
 }
 
 #[tokio::test]
+async fn who_reads_nothing_at_all_loses_the_trunk_before_much_has_piled_up() {
+    let (near, _unread) = pair().await;
+    let relay = Trunk::default();
+    let running = relay.clone();
+    let running = tokio::spawn(async move { running.run(near, None).await });
+    let from = "192.0.2.1:9".parse().unwrap();
+    // Each comes and goes; the system's buffers take some of it.
+    let mut visits = 0;
+    while relay.open(visits, from).is_some() {
+        visits += 1;
+        assert!(visits < 5_000_000, "everything is kept");
+        tokio::task::yield_now().await;
+    }
+    timeout(PATIENCE, running).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn an_accident_of_one_is_nobody_elses_and_that_of_the_trunk_is_everybodys() {
     let mut ends = Ends::new().await;
     let (dropped, cut) = ends.visit(1).await;

@@ -118,6 +118,8 @@ impl Trunk {
         tokio::select! {
             ended = self.read(read, visitors) => ended,
             ended = self.write(write) => Ok(ended?),
+            // Also while a write waits for somebody who does not read.
+            () = self.0.outbox.closed() => Ok(()),
         }
     }
 

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 /// Bytes that may wait; who has data waits then. As many are being written meanwhile. Some writes' worth: more would
 /// only make small pieces wait behind large ones.
 const WAITING_BYTES_MAX: usize = 128 * 1024;
+/// With the frames that wait for no room. Who lets so much pile up does not read: the trunk ends.
+const PILE_BYTES_MAX: usize = 1024 * 1024;
 /// A larger buffer is not kept for the next write.
 const KEPT_BYTES_MAX: usize = 32 * 1024;
 
@@ -37,10 +39,16 @@ impl Outbox {
     /// Puts in a frame that is no data, of which each visit has a few at most. Whether the trunk still stands.
     pub(super) fn put(&self, visit: u64, frame: TrunkFrame<'_>) -> bool {
         let mut state = self.lock();
-        if !state.is_closed {
-            self.append(&mut state, visit, frame);
+        if state.is_closed {
+            return false;
         }
-        !state.is_closed
+        if state.waiting.len() >= PILE_BYTES_MAX {
+            drop(state);
+            self.close();
+            return false;
+        }
+        self.append(&mut state, visit, frame);
+        true
     }
 
     /// Puts in data as soon as there is room.
@@ -112,6 +120,17 @@ impl Outbox {
         self.progress.notify_waiters();
         batch.clear();
         batch.shrink_to(KEPT_BYTES_MAX);
+    }
+
+    /// Waits until it is closed.
+    pub(super) async fn closed(&self) {
+        loop {
+            let progress = self.progress.notified();
+            if self.lock().is_closed {
+                return;
+            }
+            progress.await;
+        }
     }
 
     pub(super) fn close(&self) {
